@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# Every command a person needs. `make help` lists them.
+
+# VARIANT picks the build folder: release (default), asan (AddressSanitizer and UndefinedBehaviorSanitizer).
+VARIANT ?= release
+ifeq ($(VARIANT),release)
+BUILD := build
+else
+BUILD := build-$(VARIANT)
+endif
+
+# V=1 shows the commands whole.
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
+
+CC ?= gcc
+CLANG ?= clang
+BPFTOOL ?= /usr/sbin/bpftool
+
+ROOMS := base http io model store policy proxy guard admin
+CPPFLAGS += -D_GNU_SOURCE -Iinclude -Iuser -I$(BUILD)/gen
+CFLAGS_COMMON := -std=gnu11 -g -fno-strict-aliasing -fno-omit-frame-pointer -fvisibility=hidden -pthread \
+	-Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual \
+	-Wwrite-strings -Wundef -Wvla -Wformat=2 -Wno-unused-parameter -Wno-missing-field-initializers
+ifeq ($(VARIANT),asan)
+CFLAGS_VARIANT := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+LDFLAGS_VARIANT := -fsanitize=address,undefined
+else
+CFLAGS_VARIANT := -O2 -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+LDFLAGS_VARIANT := -pie -Wl,-z,relro,-z,now
+endif
+ALL_CFLAGS := $(CFLAGS_COMMON) $(CFLAGS_VARIANT) $(CFLAGS)
+ALL_LDFLAGS := -pthread $(LDFLAGS_VARIANT) $(LDFLAGS)
+
+DAEMON_LIBS := -luring -lbpf -lelf -lcrypto -lsqlite3 -lyaml -ljansson -lcares
+CTL_LIBS := -ljansson -lyaml
+
+LIB_SRCS := $(sort $(foreach r,$(ROOMS),$(wildcard user/$(r)/*.c)))
+DAEMON_SRCS := $(sort $(wildcard user/keygated/*.c))
+CTL_SRCS := $(sort $(wildcard user/keyctl/*.c))
+UNIT_SRCS := $(sort $(wildcard tests/unit/*/test_*.c))
+
+obj = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+LIB := $(BUILD)/libkeygate.a
+SKEL := $(BUILD)/gen/keygate.skel.h
+UNIT_BINS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRCS))
+BPF_TEST_BINS := $(patsubst tests/bpf/%.c,$(BUILD)/bpf-test/%,$(sort $(wildcard tests/bpf/test_*.c)))
+FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_LIB_SRCS := $(wildcard user/base/*.c user/http/*.c)
+FUZZ_SECONDS ?= 20
+
+.PHONY: all help demo run test unit bpf-test scenario lint format fuzz-smoke clean deps
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/keygated $(BUILD)/keyctl
+
+help:
+	@echo 'make          build keygated and keyctl into $(BUILD)/'
+	@echo 'make demo     install what is missing, build, and show the main job step by step'
+	@echo 'make run      the same set-up on 127.0.0.1:9080, left running for you to play with'
+	@echo 'make test     install what is missing, build, run all tests'
+	@echo 'make lint     format, static analysis and room order'
+	@echo 'make format   lay the sources out as clang-format wants them'
+	@echo 'make fuzz-smoke  a short run of every fuzz target'
+	@echo 'make clean    remove the build folders'
+	@echo 'VARIANT=asan before any of these builds with sanitizers'
+
+$(BUILD)/keygated: $(call obj,$(DAEMON_SRCS)) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
+
+$(BUILD)/keyctl: $(call obj,$(CTL_SRCS)) $(LIB)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(CTL_LIBS)
+
+# The archive is made anew: an object whose source is gone must not linger in it.
+$(LIB): $(call obj,$(LIB_SRCS))
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)ar rcsD $@ $^
+
+$(BUILD)/obj/%.o: %.c | $(SKEL)
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# -g keeps BTF, so that bpftool prints the maps with field names.
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c $(wildcard bpf/*.h include/keygate/*.h)
+	@mkdir -p $(@D)
+	$(call say,BPF,$<)
+	$(Q)$(CLANG) -target bpf -mcpu=v3 -g -O2 -Wall -Wextra -Werror -Iinclude \
+		-idirafter /usr/include/$(shell uname -m)-linux-gnu -c -o $@ $<
+
+$(SKEL): $(BUILD)/bpf/keygate.bpf.o
+	@mkdir -p $(@D)
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name keygate_bpf > $@
+
+$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(DAEMON_LIBS)
+
+$(BUILD)/bpf-test/%: $(BUILD)/obj/tests/bpf/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(DAEMON_LIBS)
+
+# libFuzzer is clang's, so a fuzz target compiles the two rooms it may use anew, by clang.
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB_SRCS) $(wildcard user/base/*.h user/http/*.h)
+	@mkdir -p $(@D)
+	$(call say,FUZZ,$@)
+	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS_COMMON) -O1 -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=all -o $@ $< $(FUZZ_LIB_SRCS)
+
+unit: $(UNIT_BINS)
+bpf-test: $(BPF_TEST_BINS)
+
+# Packages first: only a second make sees what they bring.
+test:
+	$(Q)scripts/deps.sh test
+	$(Q)$(MAKE) --no-print-directory all unit bpf-test
+	$(Q)tests/run $(BUILD)
+
+# Only the scenarios of the built programs.
+scenario: all
+	$(Q)tests/run $(BUILD) tests/scenario/*.bats
+
+lint:
+	$(Q)scripts/deps.sh lint
+	$(Q)$(MAKE) --no-print-directory $(SKEL)
+	$(Q)scripts/lint/rooms
+	$(Q)scripts/lint/limits
+	$(Q)scripts/lint/format
+	$(Q)scripts/lint/shell
+	$(Q)scripts/lint/cppcheck
+	$(Q)BUILD=$(BUILD) scripts/lint/tidy
+
+format:
+	$(Q)scripts/lint/files c | xargs -0 clang-format -i
+
+fuzz-smoke:
+	$(Q)scripts/deps.sh test
+	$(Q)$(MAKE) --no-print-directory $(FUZZ_BINS)
+	$(Q)scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_BINS)
+
+clean:
+	rm -rf build build-*
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/mem.h"
+#include "model/router.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#define LIST_MAX   4
+#define ROUTES_MAX 40
+
+/* A route as a test writes it: lists end with the first NULL. */
+struct route {
+    const char *hosts[LIST_MAX], *paths[LIST_MAX], *methods[LIST_MAX];
+};
+
+struct table {
+    struct kg_route routes[ROUTES_MAX];
+    struct kg_slice slices[ROUTES_MAX][3][LIST_MAX];
+    struct kg_route_spec specs[ROUTES_MAX];
+    size_t count;
+    struct kg_router *router;
+};
+
+static size_t slices_of(const char *const texts[LIST_MAX], struct kg_slice out[LIST_MAX])
+{
+    size_t count = 0;
+
+    while (count < LIST_MAX && texts[count]) {
+        out[count] = kg_slice_str(texts[count]);
+        count++;
+    }
+    return count;
+}
+
+static struct table *table_of(const struct route *routes, size_t count)
+{
+    struct table *table = kg_calloc(1, sizeof(*table));
+
+    assert_true(count <= ROUTES_MAX);
+    table->count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct kg_slice(*lists)[LIST_MAX] = table->slices[i];
+        table->specs[i] = (struct kg_route_spec){
+            .route = &table->routes[i],
+            .hosts = lists[0],
+            .paths = lists[1],
+            .methods = lists[2],
+            .host_count = slices_of(routes[i].hosts, lists[0]),
+            .path_count = slices_of(routes[i].paths, lists[1]),
+            .method_count = slices_of(routes[i].methods, lists[2]),
+        };
+    }
+    table->router = kg_router_new(table->specs, count);
+    return table;
+}
+
+static void table_free(struct table *table)
+{
+    kg_router_free(table->router);
+    free(table);
+}
+
+static struct kg_route_query query_of(const char *method, const char *host, uint16_t port, const char *path)
+{
+    return (struct kg_route_query){ kg_slice_str(method), kg_slice_str(host), kg_slice_str(path), port };
+}
+
+/* The index of the winner, or -1. */
+static int winner(const struct table *table, const char *method, const char *host, uint16_t port,
+                  const char *path)
+{
+    struct kg_route_query query = query_of(method, host, port, path);
+    struct kg_match match;
+
+    return kg_router_match(table->router, &query, &match) ? (int)(match.route - table->routes) : -1;
+}
+
+#define TABLE(...)                                                                                           \
+    table_of((const struct route[]){ __VA_ARGS__ },                                                          \
+             sizeof((const struct route[]){ __VA_ARGS__ }) / sizeof(struct route))
+
+static void a_path_is_a_plain_prefix_not_a_segment(void **state)
+{
+    struct table *t = TABLE({ .paths = { "/foo" } });
+
+    assert_int_equal(winner(t, "GET", "h", 0, "/foo"), 0);
+    assert_int_equal(winner(t, "GET", "h", 0, "/foobar"), 0);
+    assert_int_equal(winner(t, "GET", "h", 0, "/foo/bar"), 0);
+    assert_int_equal(winner(t, "GET", "h", 0, "/fo"), -1);
+    assert_int_equal(winner(t, "GET", "h", 0, "/Foo"), -1);
+    table_free(t);
+}
+
+static void the_longest_path_wins_whatever_the_order(void **state)
+{
+    struct table *t = TABLE({ .paths = { "/a" } }, { .paths = { "/a/b/c" } }, { .paths = { "/a/b" } },
+                            { .paths = { "/" } });
+
+    assert_int_equal(winner(t, "GET", "", 0, "/a/b/c/d"), 1);
+    assert_int_equal(winner(t, "GET", "", 0, "/a/b/x"), 2);
+    assert_int_equal(winner(t, "GET", "", 0, "/a/x"), 0);
+    assert_int_equal(winner(t, "GET", "", 0, "/x"), 3);
+    table_free(t);
+}
+
+static void the_match_says_how_much_of_the_path_it_took(void **state)
+{
+    struct table *t = TABLE({ .paths = { "/foo", "/foo/bar" } }, { .hosts = { "only.host" } });
+    struct kg_route_query query = query_of("GET", "x", 0, "/foo/barbaz");
+    struct kg_match match;
+
+    assert_true(kg_router_match(t->router, &query, &match));
+    assert_int_equal(match.prefix_len, 8);
+    query.path = KG_SLICE("/foo/ba");
+    assert_true(kg_router_match(t->router, &query, &match));
+    assert_int_equal(match.prefix_len, 4);
+    query.host = KG_SLICE("only.host");
+    query.path = KG_SLICE("/x");
+    assert_true(kg_router_match(t->router, &query, &match));
+    assert_int_equal(match.prefix_len, 0);
+    table_free(t);
+}
+
+static void more_kinds_of_attributes_beat_a_longer_path(void **state)
+{
+    struct table *t = TABLE({ .paths = { "/a/b/c/d" } }, { .hosts = { "h" }, .paths = { "/a" } },
+                            { .methods = { "PUT" }, .paths = { "/" } });
+
+    assert_int_equal(winner(t, "GET", "h", 0, "/a/b/c/d"), 1);
+    assert_int_equal(winner(t, "GET", "other", 0, "/a/b/c/d"), 0);
+    assert_int_equal(winner(t, "PUT", "other", 0, "/a/b/c/d"), 2);
+    assert_int_equal(winner(t, "PUT", "h", 0, "/a/b"), 1);
+    table_free(t);
+}
+
+static void whole_host_names_beat_wildcards_even_with_a_shorter_path(void **state)
+{
+    struct table *t =
+        TABLE({ .hosts = { "*.a.com" }, .paths = { "/x/y" } }, { .hosts = { "b.a.com" }, .paths = { "/x" } },
+              { .hosts = { "b.a.com", "b.*" }, .paths = { "/x/y/z" } });
+
+    assert_int_equal(winner(t, "GET", "b.a.com", 0, "/x/y/z"), 1);
+    assert_int_equal(winner(t, "GET", "c.a.com", 0, "/x/y/z"), 0);
+    assert_int_equal(winner(t, "GET", "b.net", 0, "/x/y/z"), 2);
+    table_free(t);
+}
+
+static void a_whole_host_beats_more_methods_only_within_the_same_number_of_kinds(void **state)
+{
+    struct table *t = TABLE({ .hosts = { "h" } }, { .paths = { "/long/path" } },
+                            { .methods = { "GET" }, .paths = { "/" } });
+
+    assert_int_equal(winner(t, "POST", "h", 0, "/long/path"), 0);
+    assert_int_equal(winner(t, "GET", "h", 0, "/long/path"), 2);
+    table_free(t);
+}
+
+static void hosts_ignore_case(void **state)
+{
+    struct table *t = TABLE({ .hosts = { "Api.Example.COM" } }, { .hosts = { "*.Wild.com" } });
+
+    assert_int_equal(winner(t, "GET", "aPI.eXAMPLE.com", 0, "/"), 0);
+    assert_int_equal(winner(t, "GET", "X.WILD.COM", 0, "/"), 1);
+    table_free(t);
+}
+
+static void a_leading_wildcard_takes_one_or_more_labels(void **state)
+{
+    struct table *t = TABLE({ .hosts = { "*.a.com" } });
+
+    assert_int_equal(winner(t, "GET", "x.a.com", 0, "/"), 0);
+    assert_int_equal(winner(t, "GET", "x.y.a.com", 0, "/"), 0);
+    assert_int_equal(winner(t, "GET", "a.com", 0, "/"), -1);
+    assert_int_equal(winner(t, "GET", ".a.com", 0, "/"), -1);
+    assert_int_equal(winner(t, "GET", "xa.com", 0, "/"), -1);
+    assert_int_equal(winner(t, "GET", "x.a.com.net", 0, "/"), -1);
+    table_free(t);
+}
+
+static void a_trailing_wildcard_takes_one_or_more_labels(void **state)
+{
+    struct table *t = TABLE({ .hosts = { "a.*" } });
+
+    assert_int_equal(winner(t, "GET", "a.com", 0, "/"), 0);
+    assert_int_equal(winner(t, "GET", "a.co.uk", 0, "/"), 0);
+    assert_int_equal(winner(t, "GET", "a", 0, "/"), -1);
+    assert_int_equal(winner(t, "GET", "a.", 0, "/"), -1);
+    assert_int_equal(winner(t, "GET", "b.a.com", 0, "/"), -1);
+    table_free(t);
+}
+
+static void a_host_with_a_port_needs_that_port_and_one_without_takes_any(void **state)
+{
+    struct table *t =
+        TABLE({ .hosts = { "a.com:8443" } }, { .hosts = { "a.com" } }, { .hosts = { "*.b.com:81" } },
+              { .hosts = { "[::1]:82" } }, { .hosts = { "[::2]" } });
+
+    assert_int_equal(winner(t, "GET", "a.com", 8443, "/"), 0);
+    assert_int_equal(winner(t, "GET", "a.com", 80, "/"), 1);
+    assert_int_equal(winner(t, "GET", "a.com", 0, "/"), 1);
+    assert_int_equal(winner(t, "GET", "x.b.com", 81, "/"), 2);
+    assert_int_equal(winner(t, "GET", "x.b.com", 82, "/"), -1);
+    assert_int_equal(winner(t, "GET", "[::1]", 82, "/"), 3);
+    assert_int_equal(winner(t, "GET", "[::1]", 83, "/"), -1);
+    assert_int_equal(winner(t, "GET", "[::2]", 83, "/"), 4);
+    table_free(t);
+}
+
+static void methods_are_exact(void **state)
+{
+    struct table *t = TABLE({ .methods = { "GET", "PURGE" }, .paths = { "/" } });
+
+    assert_int_equal(winner(t, "GET", "", 0, "/"), 0);
+    assert_int_equal(winner(t, "PURGE", "", 0, "/"), 0);
+    assert_int_equal(winner(t, "get", "", 0, "/"), -1);
+    assert_int_equal(winner(t, "GETX", "", 0, "/"), -1);
+    assert_int_equal(winner(t, "HEAD", "", 0, "/"), -1);
+    table_free(t);
+}
+
+static void a_longer_path_for_another_method_does_not_hide_a_shorter_one(void **state)
+{
+    struct table *t =
+        TABLE({ .methods = { "GET" }, .paths = { "/a" } }, { .methods = { "PUT" }, .paths = { "/a/b" } },
+              { .methods = { "GET" }, .paths = { "/a/b/c" } });
+
+    assert_int_equal(winner(t, "GET", "", 0, "/a/b"), 0);
+    assert_int_equal(winner(t, "PUT", "", 0, "/a/b/c"), 1);
+    assert_int_equal(winner(t, "GET", "", 0, "/a/b/cd"), 2);
+    table_free(t);
+}
+
+static void values_of_one_field_are_alternatives_and_fields_are_all_needed(void **state)
+{
+    struct table *t = TABLE({ .hosts = { "a", "b" }, .paths = { "/x", "/y" }, .methods = { "GET", "PUT" } });
+
+    assert_int_equal(winner(t, "PUT", "b", 0, "/y"), 0);
+    assert_int_equal(winner(t, "GET", "a", 0, "/y"), 0);
+    assert_int_equal(winner(t, "GET", "c", 0, "/y"), -1);
+    assert_int_equal(winner(t, "GET", "a", 0, "/z"), -1);
+    assert_int_equal(winner(t, "POST", "a", 0, "/x"), -1);
+    table_free(t);
+}
+
+static void ties_go_to_the_oldest_route(void **state)
+{
+    struct table *t =
+        TABLE({ .hosts = { "other" } }, { .paths = { "/a" } }, { .paths = { "/a" } },
+              { .methods = { "GET" } }, { .methods = { "GET" } }, { .hosts = { "h" }, .paths = { "/b" } },
+              { .methods = { "GET" }, .paths = { "/b" } });
+
+    assert_int_equal(winner(t, "PUT", "", 0, "/a"), 1);
+    assert_int_equal(winner(t, "GET", "", 0, "/x"), 3);
+    /* Not a tie: whole host names come before the path. */
+    assert_int_equal(winner(t, "GET", "h", 0, "/b"), 5);
+    table_free(t);
+}
+
+static void a_route_with_several_paths_has_the_priority_of_the_one_that_matches(void **state)
+{
+    struct table *t = TABLE({ .paths = { "/foo", "/something/much/longer" } }, { .paths = { "/foo/bar" } });
+
+    assert_int_equal(winner(t, "GET", "", 0, "/foo/bar"), 1);
+    assert_int_equal(winner(t, "GET", "", 0, "/foo/x"), 0);
+    assert_int_equal(winner(t, "GET", "", 0, "/something/much/longer"), 0);
+    table_free(t);
+}
+
+static void no_routes_match_nothing(void **state)
+{
+    struct kg_router *router = kg_router_new(NULL, 0);
+    struct kg_route_query query = query_of("GET", "a", 0, "/");
+    struct kg_match match;
+
+    assert_false(kg_router_match(router, &query, &match));
+    kg_router_free(router);
+}
+
+static void an_overlong_host_still_reaches_routes_without_hosts(void **state)
+{
+    static char host[70000];
+    struct table *t = TABLE({ .hosts = { "*.a" }, .paths = { "/x" } }, { .paths = { "/" } });
+
+    for (size_t i = 0; i < sizeof(host) - 1; i++)
+        host[i] = i % 2 ? '.' : 'a';
+    assert_int_equal(winner(t, "GET", host, 0, "/x"), 1);
+    table_free(t);
+}
+
+/* ---- the same rules, written down once more as one loop over all routes ---- */
+
+static bool ends_with(const char *s, size_t len, const char *suffix)
+{
+    size_t n = strlen(suffix);
+
+    return len > n && strncasecmp(s + len - n, suffix, n) == 0;
+}
+
+static bool host_matches(const char *spec, const char *host, uint16_t port)
+{
+    char name[64];
+    unsigned spec_port = 0;
+
+    assert_true(sscanf(spec, "%63[^:]:%u", name, &spec_port) >= 1);
+    if (spec_port != 0 && spec_port != port)
+        return false;
+    if (name[0] == '*')
+        return ends_with(host, strlen(host), name + 1);
+    if (name[strlen(name) - 1] != '*')
+        return strcasecmp(name, host) == 0;
+    return strlen(host) > strlen(name) - 1 && strncasecmp(host, name, strlen(name) - 1) == 0;
+}
+
+struct naive {
+    long kinds, whole_names, path_len;
+};
+
+static bool judge(const struct route *route, const char *method, const char *host, uint16_t port,
+                  const char *path, struct naive *out)
+{
+    bool host_ok = !route->hosts[0], method_ok = !route->methods[0], path_ok = !route->paths[0];
+
+    *out =
+        (struct naive){ (route->hosts[0] != NULL) + (route->methods[0] != NULL) + (route->paths[0] != NULL),
+                        route->hosts[0] != NULL, 0 };
+    for (size_t i = 0; i < LIST_MAX && route->hosts[i]; i++) {
+        host_ok |= host_matches(route->hosts[i], host, port);
+        if (strchr(route->hosts[i], '*'))
+            out->whole_names = 0;
+    }
+    for (size_t i = 0; i < LIST_MAX && route->methods[i]; i++)
+        method_ok |= strcmp(route->methods[i], method) == 0;
+    for (size_t i = 0; i < LIST_MAX && route->paths[i]; i++) {
+        long len = (long)strlen(route->paths[i]);
+        if (strncmp(path, route->paths[i], (size_t)len) != 0)
+            continue;
+        path_ok = true;
+        if (len > out->path_len)
+            out->path_len = len;
+    }
+    return host_ok && method_ok && path_ok;
+}
+
+static int naive_winner(const struct route *routes, size_t count, const char *method, const char *host,
+                        uint16_t port, const char *path, long *prefix_len)
+{
+    struct naive best = { -1, 0, 0 };
+    int found = -1;
+
+    for (size_t i = 0; i < count; i++) {
+        struct naive now;
+        if (!judge(&routes[i], method, host, port, path, &now))
+            continue;
+        bool wins = now.kinds != best.kinds               ? now.kinds > best.kinds
+                    : now.whole_names != best.whole_names ? now.whole_names > best.whole_names
+                                                          : now.path_len > best.path_len;
+        if (!wins)
+            continue;
+        best = now;
+        found = (int)i;
+    }
+    *prefix_len = best.path_len;
+    return found;
+}
+
+static const char *const some_hosts[] = { "a.com",     "b.a.com",  "c.b.a.com", "a.net",     "*.a.com",
+                                          "*.b.a.com", "*.com",    "a.*",       "b.a.*",     "b.*",
+                                          "a.com:81",  "*.com:81", "a.*:82",    "B.A.com:82" };
+static const char *const asked_hosts[] = { "a.com", "A.com", "b.a.com", "c.b.a.com", "d.c.b.a.com",
+                                           "a.net", "a.b.c", "x",       "" };
+static const char *const some_methods[] = { "GET", "PUT", "POST", "PURGE" };
+static const char *const asked_methods[] = { "GET", "PUT", "POST", "PURGE", "DELETE" };
+
+#define PICK(list) (list[(size_t)rand() % (sizeof(list) / sizeof((list)[0]))])
+
+/* Paths over a tiny alphabet, so that they share prefixes in every way; one buffer each, kept for the round.
+ */
+static const char *random_path(char buffer[12], int max)
+{
+    int len = rand() % max;
+
+    buffer[0] = '/';
+    for (int i = 1; i <= len; i++)
+        buffer[i] = "ab/"[rand() % 3];
+    buffer[len + 1] = '\0';
+    return buffer;
+}
+
+static void random_route(struct route *route, char paths[LIST_MAX][12])
+{
+    *route = (struct route){ 0 };
+    int hosts = rand() % 3, methods = rand() % 3, path_count = rand() % LIST_MAX;
+
+    if (hosts + methods + path_count == 0)
+        path_count = 1;
+    for (int i = 0; i < hosts; i++)
+        route->hosts[i] = PICK(some_hosts);
+    for (int i = 0; i < methods; i++)
+        route->methods[i] = PICK(some_methods);
+    for (int i = 0; i < path_count; i++)
+        route->paths[i] = random_path(paths[i], 6);
+}
+
+static void compare_once(const struct table *t, const struct route *routes)
+{
+    char path[12];
+    static const uint16_t ports[] = { 0, 81, 82, 83 };
+    const char *method = PICK(asked_methods), *host = PICK(asked_hosts);
+    uint16_t port = PICK(ports);
+    struct kg_route_query query = query_of(method, host, port, random_path(path, 9));
+    struct kg_match match = { 0 };
+    long prefix_len = 0;
+
+    int expected = naive_winner(routes, t->count, method, host, port, path, &prefix_len);
+    int got = kg_router_match(t->router, &query, &match) ? (int)(match.route - t->routes) : -1;
+    if (got != expected)
+        fail_msg("%s %s:%u%s: route %d instead of %d", method, host, port, path, got, expected);
+    if (got >= 0)
+        assert_int_equal(match.prefix_len, prefix_len);
+}
+
+static void agrees_with_a_loop_over_all_routes(void **state)
+{
+    static struct route routes[ROUTES_MAX];
+    static char paths[ROUTES_MAX][LIST_MAX][12];
+
+    srand(4);
+    for (int round = 0; round < 400; round++) {
+        size_t count = 1 + (size_t)rand() % ROUTES_MAX;
+        for (size_t i = 0; i < count; i++)
+            random_route(&routes[i], paths[i]);
+        struct table *t = table_of(routes, count);
+        for (int i = 0; i < 250; i++)
+            compare_once(t, routes);
+        table_free(t);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_path_is_a_plain_prefix_not_a_segment),
+        cmocka_unit_test(the_longest_path_wins_whatever_the_order),
+        cmocka_unit_test(the_match_says_how_much_of_the_path_it_took),
+        cmocka_unit_test(more_kinds_of_attributes_beat_a_longer_path),
+        cmocka_unit_test(whole_host_names_beat_wildcards_even_with_a_shorter_path),
+        cmocka_unit_test(a_whole_host_beats_more_methods_only_within_the_same_number_of_kinds),
+        cmocka_unit_test(hosts_ignore_case),
+        cmocka_unit_test(a_leading_wildcard_takes_one_or_more_labels),
+        cmocka_unit_test(a_trailing_wildcard_takes_one_or_more_labels),
+        cmocka_unit_test(a_host_with_a_port_needs_that_port_and_one_without_takes_any),
+        cmocka_unit_test(methods_are_exact),
+        cmocka_unit_test(a_longer_path_for_another_method_does_not_hide_a_shorter_one),
+        cmocka_unit_test(values_of_one_field_are_alternatives_and_fields_are_all_needed),
+        cmocka_unit_test(ties_go_to_the_oldest_route),
+        cmocka_unit_test(a_route_with_several_paths_has_the_priority_of_the_one_that_matches),
+        cmocka_unit_test(no_routes_match_nothing),
+        cmocka_unit_test(an_overlong_host_still_reaches_routes_without_hosts),
+        cmocka_unit_test(agrees_with_a_loop_over_all_routes),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One request to the Admin API while it is being answered: server.c and connection.c fill in what was asked,
+ * router.c finds what is meant, a handler answers. Private to the admin room; control thread only.
+ */
+#ifndef KG_ADMIN_CALL_H
+#define KG_ADMIN_CALL_H
+
+#include "admin/admin.h"
+#include "base/writer.h"
+#include "http/head.h"
+
+#define KG_ADMIN_SEGMENTS 4
+#define KG_ADMIN_PATH_MAX 8192
+#define KG_ADMIN_BODY_MAX (10u << 20) /* of one request; Kong's limit */
+#define KG_ADMIN_PAGE     100
+#define KG_ADMIN_PAGE_MAX 1000
+#define KG_ADMIN_BAN_S    300 /* when the configuration names no ban time */
+
+/* Bits for struct kg_resource.methods. HEAD goes with GET, OPTIONS is always there. */
+#define KG_ALLOW(method) (1u << (method))
+
+enum kg_admin_body { KG_INPUT_NONE, KG_INPUT_JSON, KG_INPUT_FORM };
+
+struct kg_call;
+
+/* What a path means: who handles it, and the entities it is about. */
+struct kg_resource {
+    void (*handle)(struct kg_call *call);
+    unsigned methods;
+    const struct kg_entity
+        *entity;         /* the one that is listed, made, shown or changed; also the schema of a form body */
+    struct kg_slice ref; /* its id or endpoint key in the path */
+    const struct kg_entity
+        *parent; /* /parent/{parent_ref}/entity…, or the one whose foreign field `link` leads to entity */
+    struct kg_slice parent_ref;
+    const struct kg_field *link; /* the foreign field that joins the two */
+};
+
+struct kg_call {
+    const struct kg_admin_parts *parts;
+    uint32_t ban_s;
+    /* What was asked. Slices live in the connection's buffers. */
+    const struct kg_head *head;
+    enum kg_method method; /* HEAD has become GET */
+    struct kg_slice path;  /* raw, without query */
+    struct kg_slice query;
+    struct kg_slice body;
+    struct kg_slice segments[KG_ADMIN_SEGMENTS]; /* percent-decoded, into decoded */
+    size_t segment_count;
+    char decoded[KG_ADMIN_PATH_MAX];
+    struct kg_resource resource;
+    json_t *input; /* the body as an object; NULL for methods without one */
+    /* The answer. json NULL: no body. */
+    unsigned status;
+    json_t *json;
+    unsigned allow; /* methods for an Allow header; 0: none */
+};
+
+/* router.c: answers the call. */
+void kg_admin_dispatch(struct kg_call *call);
+
+/* input.c: the body into call->input; false when it has answered instead. */
+bool kg_admin_read_input(struct kg_call *call);
+
+/* reply.c: answers; each takes over the reference it is given. */
+void kg_reply_json(struct kg_call *call, unsigned status, json_t *json);
+void kg_reply_empty(struct kg_call *call, unsigned status);
+/* {"message": text}: static or short text. */
+void kg_reply_message(struct kg_call *call, unsigned status, const char *text);
+/* Kong's error object; its code chooses the status (reference/kong.md 6.3). */
+void kg_reply_problem(struct kg_call *call, json_t *problem);
+/* {code, name, message}: for what the schema room has no problem. */
+json_t *kg_problem_new(int code, const char *name, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* "GET, HEAD, OPTIONS" in the order of the alphabet. */
+void kg_reply_put_allow(struct kg_writer *w, unsigned methods);
+
+/* query.c: one page's bounds from ?size= and ?offset=; false when it has answered. */
+struct kg_page {
+    size_t size;
+    bool has_size;
+    int64_t after;
+};
+bool kg_admin_page(struct kg_call *call, struct kg_page *page);
+/* {"data": list, "next": …, "offset": …}; base is the path for next. Takes over list. */
+json_t *kg_admin_page_json(const struct kg_page *page, json_t *list, int64_t after, const char *base,
+                           bool repeat_size);
+
+/* entities.c */
+void kg_admin_collection(struct kg_call *call);
+void kg_admin_item(struct kg_call *call);
+void kg_admin_nested_collection(struct kg_call *call);
+void kg_admin_nested_item(struct kg_call *call);
+void kg_admin_shortcut(struct kg_call *call);
+
+/* system.c */
+void kg_admin_root(struct kg_call *call);
+void kg_admin_status(struct kg_call *call);
+void kg_admin_stats(struct kg_call *call);
+void kg_admin_plugins_enabled(struct kg_call *call);
+
+/* bans.c */
+extern const struct kg_entity kg_admin_ban_entity, kg_admin_allow_entity;
+void kg_admin_bans(struct kg_call *call);
+void kg_admin_ban(struct kg_call *call);
+void kg_admin_allows(struct kg_call *call);
+void kg_admin_allowed(struct kg_call *call);
+
+#endif

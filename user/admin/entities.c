@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Collections and items of every entity, driven by the table kg_entities: there is no handler for any one of
+ * them. */
+#include "admin/call.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/uuid.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static const char *id_of(const json_t *entity)
+{
+    return json_string_value(json_object_get(entity, "id"));
+}
+
+static void not_found(struct kg_call *call)
+{
+    kg_reply_message(call, 404, "Not found");
+}
+
+/* What the store could not do: a problem is the client's, the rest is ours. Takes over problem. */
+static void refuse(struct kg_call *call, json_t *problem, const struct kg_error *err)
+{
+    if (problem) {
+        kg_reply_problem(call, problem);
+        return;
+    }
+    kg_log(KG_LOG_ERROR, "admin: %s", err->text);
+    kg_reply_message(call, 500, err->text);
+}
+
+/* {"name": "x"} becomes {"id": …}. What does not have that shape stays for the schema to judge. */
+static json_t *resolve_one(struct kg_call *call, const struct kg_field *field)
+{
+    const struct kg_entity *target = &kg_entities[field->reference];
+    json_t *value = json_object_get(call->input, field->name);
+    const char *name = json_string_value(json_object_get(value, target->endpoint_key));
+    json_t *found;
+
+    if (!name || json_object_get(value, "id"))
+        return NULL;
+    found = kg_store_find(call->parts->store, target->id, kg_slice_str(name));
+    if (!found)
+        return kg_problem_unresolved(target, field->name, target->endpoint_key, name);
+    json_object_set_new(call->input, field->name, json_pack("{s:s}", "id", id_of(found)));
+    json_decref(found);
+    return NULL;
+}
+
+static json_t *resolve_foreign(struct kg_call *call, const struct kg_entity *entity)
+{
+    json_t *problem = NULL;
+
+    for (const struct kg_field *field = entity->fields; field->name && !problem; field++) {
+        if (field->type == KG_F_FOREIGN)
+            problem = resolve_one(call, field);
+    }
+    return problem;
+}
+
+static void tell_model(struct kg_call *call, const struct kg_entity *entity, const json_t *object)
+{
+    struct kg_model *model = call->parts->model;
+    json_int_t ttl = json_integer_value(json_object_get(object, "ttl"));
+    const char *key = json_string_value(json_object_get(object, "key"));
+    uint8_t mac[32];
+
+    if (entity->id != KG_KEYAUTH_CREDENTIALS) {
+        kg_model_put(model, entity->id, object);
+        return;
+    }
+    kg_store_mac(call->parts->store, kg_slice_str(key), mac);
+    kg_model_put_credential(model, id_of(object), id_of(json_object_get(object, "consumer")), mac,
+                            ttl > 0 ? kg_clock_wall() + ttl : 0);
+}
+
+/* Durable, then visible, then answered. Takes over object. */
+static void commit(struct kg_call *call, const struct kg_entity *entity, json_t *object, unsigned status)
+{
+    struct kg_error err = { "" };
+    json_t *problem = NULL;
+
+    if (kg_store_put(call->parts->store, entity->id, object, &problem, &err) < 0) {
+        json_decref(object);
+        refuse(call, problem, &err);
+        return;
+    }
+    tell_model(call, entity, object);
+    call->parts->publish(call->parts->ctx);
+    kg_reply_json(call, status, object);
+}
+
+/* Whether a client that brought its own id brought one that is taken. */
+static bool id_taken(struct kg_call *call, const struct kg_entity *entity, const json_t *object)
+{
+    json_t *there;
+
+    if (!json_object_get(call->input, "id"))
+        return false;
+    there = kg_store_get(call->parts->store, entity->id, id_of(object));
+    json_decref(there);
+    return there != NULL;
+}
+
+static void write_entity(struct kg_call *call, enum kg_write write, const json_t *old)
+{
+    const struct kg_entity *entity = call->resource.entity;
+    json_t *object = NULL;
+    json_t *problem = resolve_foreign(call, entity);
+
+    if (problem || kg_schema_apply(entity, write, call->input, old, &object, &problem) < 0) {
+        kg_reply_problem(call, problem);
+        return;
+    }
+    if (write == KG_WRITE_CREATE && id_taken(call, entity, object)) {
+        kg_reply_problem(call, kg_problem_primary_key(id_of(object)));
+        json_decref(object);
+        return;
+    }
+    commit(call, entity, object, write == KG_WRITE_CREATE ? 201 : 200);
+}
+
+/* A PUT creates under the id or the endpoint key that its path names, whatever the body says. */
+static bool name_from_path(struct kg_call *call, const json_t *old)
+{
+    struct kg_slice ref = call->resource.ref;
+    bool is_id = kg_uuid_valid(ref) && (!old || kg_slice_eq(ref, kg_slice_str(id_of(old))));
+    json_t *value = json_stringn(ref.ptr, ref.len);
+
+    if (!value) {
+        kg_reply_message(call, 400, "the last part of the path is not UTF-8");
+        return false;
+    }
+    json_object_set_new(call->input, is_id ? "id" : call->resource.entity->endpoint_key, value);
+    return true;
+}
+
+static void delete_entity(struct kg_call *call, const json_t *old)
+{
+    const struct kg_entity *entity = call->resource.entity;
+    struct kg_error err = { "" };
+    json_t *problem = NULL;
+
+    if (kg_store_delete(call->parts->store, entity->id, id_of(old), &problem, &err) < 0) {
+        refuse(call, problem, &err);
+        return;
+    }
+    kg_model_remove(call->parts->model, entity->id, id_of(old));
+    call->parts->publish(call->parts->ctx);
+    kg_reply_empty(call, 204);
+}
+
+/* The item that a path names, or NULL: what GET, PUT, PATCH and DELETE do is the same wherever it hangs. */
+static void answer_item(struct kg_call *call, json_t *old)
+{
+    if (call->method == KG_METHOD_PUT) {
+        if (name_from_path(call, old))
+            write_entity(call, KG_WRITE_REPLACE, old);
+        return;
+    }
+    if (!old) {
+        not_found(call);
+        return;
+    }
+    if (call->method == KG_METHOD_GET)
+        kg_reply_json(call, 200, json_incref(old));
+    if (call->method == KG_METHOD_PATCH)
+        write_entity(call, KG_WRITE_PATCH, old);
+    if (call->method == KG_METHOD_DELETE)
+        delete_entity(call, old);
+}
+
+void kg_admin_item(struct kg_call *call)
+{
+    json_t *old = kg_store_find(call->parts->store, call->resource.entity->id, call->resource.ref);
+
+    /* At the top level, deleting what is not there has reached its aim. */
+    if (!old && call->method == KG_METHOD_DELETE)
+        kg_reply_empty(call, 204);
+    else
+        answer_item(call, old);
+    json_decref(old);
+}
+
+static void list(struct kg_call *call, const char *field, const char *parent_id, const char *base)
+{
+    struct kg_page page;
+    int64_t after;
+    json_t *data;
+
+    if (!kg_admin_page(call, &page))
+        return;
+    after = page.after;
+    data = kg_store_list(call->parts->store, call->resource.entity->id, field, parent_id, page.size, &after);
+    if (!data) {
+        kg_reply_message(call, 500, "the database cannot be read");
+        return;
+    }
+    kg_reply_json(call, 200, kg_admin_page_json(&page, data, after, base, parent_id == NULL));
+}
+
+void kg_admin_collection(struct kg_call *call)
+{
+    char base[64];
+
+    if (call->method == KG_METHOD_POST) {
+        write_entity(call, KG_WRITE_CREATE, NULL);
+        return;
+    }
+    snprintf(base, sizeof(base), "/%s", call->resource.entity->path);
+    list(call, NULL, NULL, base);
+}
+
+/* Sets the foreign key to the parent that the path names, whatever the body says. */
+static void join_parent(struct kg_call *call, const json_t *parent)
+{
+    if (call->input)
+        json_object_set_new(call->input, call->resource.link->name, json_pack("{s:s}", "id", id_of(parent)));
+}
+
+void kg_admin_nested_collection(struct kg_call *call)
+{
+    const struct kg_resource *resource = &call->resource;
+    json_t *parent = kg_store_find(call->parts->store, resource->parent->id, resource->parent_ref);
+    char base[160];
+
+    if (!parent) {
+        not_found(call);
+        return;
+    }
+    join_parent(call, parent);
+    snprintf(base, sizeof(base), "/%s/%s/%s", resource->parent->path, id_of(parent),
+             resource->entity->nested_path);
+    if (call->method == KG_METHOD_POST)
+        write_entity(call, KG_WRITE_CREATE, NULL);
+    else
+        list(call, resource->link->name, id_of(parent), base);
+    json_decref(parent);
+}
+
+/* A child under another parent than its own is not there; only a PUT may take it over. */
+static bool belongs(const struct kg_call *call, const json_t *child, const json_t *parent)
+{
+    const char *owner = id_of(json_object_get(child, call->resource.link->name));
+
+    return owner && strcmp(owner, id_of(parent)) == 0;
+}
+
+void kg_admin_nested_item(struct kg_call *call)
+{
+    const struct kg_resource *resource = &call->resource;
+    json_t *parent = kg_store_find(call->parts->store, resource->parent->id, resource->parent_ref);
+    json_t *child;
+
+    if (!parent) {
+        not_found(call);
+        return;
+    }
+    join_parent(call, parent);
+    child = kg_store_find(call->parts->store, resource->entity->id, resource->ref);
+    if (child && call->method != KG_METHOD_PUT && !belongs(call, child, parent))
+        not_found(call);
+    else
+        answer_item(call, child);
+    json_decref(child);
+    json_decref(parent);
+}
+
+void kg_admin_shortcut(struct kg_call *call)
+{
+    struct kg_resource *resource = &call->resource;
+    json_t *holder = kg_store_find(call->parts->store, resource->parent->id, resource->parent_ref);
+    const char *id = id_of(json_object_get(holder, resource->link->name));
+    json_t *target = id ? kg_store_get(call->parts->store, resource->entity->id, id) : NULL;
+
+    resource->ref = kg_slice_str(id);
+    if (target)
+        answer_item(call, target);
+    else
+        not_found(call);
+    json_decref(target);
+    json_decref(holder);
+}

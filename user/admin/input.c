@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "admin/call.h"
+
+/* The media type without its parameters. */
+static struct kg_slice media_of(struct kg_slice value)
+{
+    return kg_slice_trim(kg_slice_of(value.ptr, kg_slice_find(value, ';')));
+}
+
+static bool read_json(struct kg_call *call)
+{
+    json_error_t error;
+
+    /* A name that comes twice has no clear meaning, so it is refused. */
+    call->input =
+        json_loadb(call->body.ptr ? call->body.ptr : "", call->body.len, JSON_REJECT_DUPLICATES, &error);
+    if (json_is_object(call->input))
+        return true;
+    kg_reply_message(call, 400, "Cannot parse JSON body");
+    return false;
+}
+
+static bool read_form(struct kg_call *call)
+{
+    struct kg_error err = { "" };
+
+    call->input = kg_schema_from_form(call->resource.entity, call->body, &err);
+    if (call->input)
+        return true;
+    kg_reply_message(call, 400, err.text);
+    return false;
+}
+
+bool kg_admin_read_input(struct kg_call *call)
+{
+    const struct kg_header *type = kg_head_find(call->head, KG_H_CONTENT_TYPE, 0);
+
+    if (!type && call->body.len == 0) {
+        call->input = json_object();
+        return true;
+    }
+    if (!type) {
+        kg_reply_empty(call, 415);
+        return false;
+    }
+    if (kg_head_find(call->head, KG_H_CONTENT_TYPE, (size_t)(type - call->head->headers) + 1)) {
+        kg_reply_message(call, 400, "More than one Content-Type");
+        return false;
+    }
+    if (kg_slice_eq_nocase(media_of(type->value), KG_SLICE("application/json")))
+        return read_json(call);
+    if (kg_slice_eq_nocase(media_of(type->value), KG_SLICE("application/x-www-form-urlencoded")))
+        return read_form(call);
+    kg_reply_empty(call, 415);
+    return false;
+}

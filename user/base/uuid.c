@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/uuid.h"
+#include "base/assert.h"
+#include "base/writer.h"
+
+#include <sys/random.h>
+
+void kg_random(void *buf, size_t len)
+{
+    uint8_t *at = buf;
+
+    while (len > 0) {
+        ssize_t got = getrandom(at, len, 0);
+
+        KG_ASSERT(got > 0);
+        at += got;
+        len -= (size_t)got;
+    }
+}
+
+void kg_uuid_random(char out[KG_UUID_TEXT])
+{
+    static const uint8_t groups[] = { 4, 2, 2, 2, 6 };
+    struct kg_writer w = kg_writer_of(out, KG_UUID_TEXT);
+    uint8_t bytes[16];
+    size_t at = 0;
+
+    kg_random(bytes, sizeof(bytes));
+    bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40); /* RFC 9562, 5.4: version */
+    bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80); /* and variant */
+    for (size_t i = 0; i < sizeof(groups); i++) {
+        if (i > 0)
+            kg_put_char(&w, '-');
+        kg_put_hex_bytes(&w, bytes + at, groups[i]);
+        at += groups[i];
+    }
+    kg_put_char(&w, '\0');
+}
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (kg_lower(c) >= 'a' && kg_lower(c) <= 'f');
+}
+
+bool kg_uuid_valid(struct kg_slice s)
+{
+    if (s.len != KG_UUID_TEXT - 1)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+
+        if (dash ? s.ptr[i] != '-' : !is_hex(s.ptr[i]))
+            return false;
+    }
+    return true;
+}
+
+void kg_random_alnum(char *out, size_t len)
+{
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    size_t at = 0;
+
+    while (at < len) {
+        uint8_t byte;
+
+        kg_random(&byte, 1);
+        /* 248 = 4 * 62: bytes over it would favour the first letters. */
+        if (byte < 248)
+            out[at++] = alphabet[byte % 62];
+    }
+    out[len] = '\0';
+}

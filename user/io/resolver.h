@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Host names to addresses by c-ares, on the control thread's poller: never blocks, reads /etc/hosts and
+ * resolv.conf. Names that are watched are looked up at once and again when their TTL ends (at least 1 s, at
+ * most 300 s; 5 s after a failure), until nobody watches them. Control thread only.
+ */
+#ifndef KG_IO_RESOLVER_H
+#define KG_IO_RESOLVER_H
+
+#include "io/poller.h"
+
+#include <sys/socket.h>
+
+struct kg_resolver;
+
+/*
+ * Called when a watched name's address changes, or is lost (addr NULL: no such name; a mere timeout keeps the
+ * old one). IPv4 goes before IPv6; an address that is still among the answered ones stays. It may tell the
+ * set of names anew, but not free the resolver; host and addr live until it returns.
+ */
+typedef void (*kg_resolver_changed)(void *ctx, const char *host, const struct sockaddr *addr,
+                                    socklen_t addr_len);
+
+int kg_resolver_new(struct kg_poller *poller, kg_resolver_changed changed, void *ctx,
+                    struct kg_resolver **resolver, struct kg_error *err);
+void kg_resolver_free(struct kg_resolver *resolver);
+
+/*
+ * The set of names to watch, told anew: begin, one watch for each name, commit. Names no longer named are
+ * forgotten; names already known keep their address and their timer. Of more than 65536 names the rest is not
+ * looked up, and the log says so.
+ */
+void kg_resolver_begin(struct kg_resolver *resolver);
+void kg_resolver_watch(struct kg_resolver *resolver, const char *host);
+void kg_resolver_commit(struct kg_resolver *resolver);
+
+#endif

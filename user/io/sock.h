@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One TCP socket on a worker's ring: receives into shared buffers, sends from a bounded queue, closes in an orderly
+ * way. Its owner embeds it as the first member and gets told by kg_sock_ops. Belongs to the ring's thread.
+ *
+ * Life: idle (zeroed) → open (kg_sock_open) → closing (kg_sock_close: shutdown, cancel, drain completions, close) →
+ * closed() → idle. `inflight` counts operations that still owe a final completion; the descriptor is closed and the
+ * slot freed only at zero, so that no completion can ever meet a stranger.
+ */
+#ifndef KG_IO_SOCK_H
+#define KG_IO_SOCK_H
+
+#include "base/slice.h"
+#include "io/ring.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#define KG_SOCK_MAGIC 0x6b67736bu
+
+/* Bytes just received. They are in a shared buffer that goes back when the handler returns, unless it is queued by kg_sock_write_input. */
+struct kg_input {
+    char *ptr;
+    uint32_t len;
+    uint16_t buffer;
+};
+
+struct kg_sock_ops {
+    /* 0, or the negative errno of connect(2). */
+    void (*connected)(struct kg_sock *sock, int res);
+    /* Bytes, at least one. */
+    void (*received)(struct kg_sock *sock, const struct kg_input *input);
+    /* The peer has sent its last byte. */
+    void (*eof)(struct kg_sock *sock);
+    /* Some bytes have gone out; kg_sock_pending() says how many are left. */
+    void (*sent)(struct kg_sock *sock);
+    /* Receiving or sending failed (negative errno). The owner closes. */
+    void (*failed)(struct kg_sock *sock, int error);
+    /* All is over: the owner may free it. Called at the end of a turn, never from inside another call. */
+    void (*closed)(struct kg_sock *sock);
+};
+
+enum kg_segment_kind { KG_SEG_STATIC, KG_SEG_SMALL, KG_SEG_BUFFER, KG_SEG_BLOCK };
+
+#define KG_SEGMENTS    8
+#define KG_SMALL_BYTES 24
+#define KG_OUT_MAX     65536 /* bytes queued before kg_sock_can_write says no */
+
+/* One piece of the send queue, and what keeps its bytes alive. */
+struct kg_segment {
+    const char *ptr;
+    uint32_t len;
+    uint16_t buffer; /* KG_SEG_BUFFER */
+    uint8_t kind;
+    struct kg_block *block; /* KG_SEG_BLOCK */
+    char small[KG_SMALL_BYTES];
+};
+
+struct kg_sock {
+    uint32_t magic;
+    int fd;
+    struct kg_ring *ring;
+    const struct kg_sock_ops *ops;
+    uint32_t slot, generation;
+    uint16_t inflight;
+    bool receiving;      /* a receive is armed */
+    bool multishot;      /* …and it is a multishot one */
+    bool stopping;       /* …and its cancellation is on the way */
+    bool want_receive;   /* asked for again while it was stopping */
+    bool want_multishot;
+    bool starved;        /* wants to receive, but there was no buffer */
+    bool sending;
+    bool blocked;        /* the peer reads slowly: queued bytes are in blocks, sends wait for room */
+    bool connecting;
+    bool closing, reset, dead;
+    struct kg_sock *next; /* in ring->starved or ring->dead */
+    /* Send queue: segments [head, head + count), the first of them cut by `offset`. */
+    uint8_t head, count;
+    uint32_t offset, pending;
+    struct kg_segment segments[KG_SEGMENTS];
+    struct iovec iov[KG_SEGMENTS];
+    struct msghdr msg;
+};
+
+/* Takes over fd. -ENOSPC when the ring has no slot left (the caller closes fd), else 0. */
+int kg_sock_open(struct kg_sock *sock, struct kg_ring *ring, int fd, const struct kg_sock_ops *ops);
+
+/* addr must stay valid until the turn after. */
+void kg_sock_connect(struct kg_sock *sock, const struct sockaddr *addr, socklen_t len);
+
+/* Wants bytes: until kg_sock_pause (multishot, kernel 6.0), or once. No effect when already armed the same way. */
+void kg_sock_receive_all(struct kg_sock *sock);
+void kg_sock_receive_once(struct kg_sock *sock);
+/* Wants no more bytes for now; a multishot receive may still deliver what was on its way. */
+void kg_sock_pause(struct kg_sock *sock);
+
+/* Bytes queued and not yet taken by the kernel. */
+static inline uint32_t kg_sock_pending(const struct kg_sock *sock)
+{
+    return sock->pending;
+}
+
+/* Whether a body part with its framing (three segments) fits now. */
+static inline bool kg_sock_can_write(const struct kg_sock *sock)
+{
+    return !sock->closing && sock->count + 3 <= KG_SEGMENTS && sock->pending < KG_OUT_MAX;
+}
+
+/* Each queues bytes; kg_sock_flush sends them. The queue must have a free segment (asserted). */
+void kg_sock_write_static(struct kg_sock *sock, struct kg_slice bytes);
+void kg_sock_write_small(struct kg_sock *sock, struct kg_slice bytes); /* copied; at most KG_SMALL_BYTES */
+void kg_sock_write_block(struct kg_sock *sock, struct kg_block *block); /* takes the block over */
+void kg_sock_write_input(struct kg_sock *sock, const struct kg_input *input, struct kg_slice part); /* part of input's bytes */
+void kg_sock_write_copy(struct kg_sock *sock, struct kg_slice bytes); /* copied; at most one block */
+void kg_sock_flush(struct kg_sock *sock);
+
+/* Sends FIN after what the kernel has; receiving goes on. */
+void kg_sock_shutdown(struct kg_sock *sock);
+/* Orderly end; queued bytes are dropped. Safe to call from any handler, and twice. */
+void kg_sock_close(struct kg_sock *sock);
+/* The same with RST instead of FIN. */
+void kg_sock_reset(struct kg_sock *sock);
+
+/* For ring.c: a completion of one of this socket's operations; the end of a turn. */
+void kg_sock_complete(struct kg_sock *sock, enum kg_op op, int res, uint32_t flags);
+void kg_sock_feed_starved(struct kg_ring *ring);
+void kg_sock_bury(struct kg_ring *ring);
+
+#endif

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "keyctl/keyctl.h"
+
+#include "base/uuid.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+/* Where the reading of a command line stands. */
+struct args {
+    int argc, at;
+    char **argv;
+    bool only_words; /* after "--" */
+};
+
+int usage_error(const char *fmt, ...)
+{
+    char text[512];
+    va_list list;
+
+    va_start(list, fmt);
+    vsnprintf(text, sizeof(text), fmt, list);
+    va_end(list);
+    fputs("keyctl: ", stderr);
+    print_safe(stderr, text);
+    fputc('\n', stderr);
+    return KG_CTL_USAGE;
+}
+
+/* Edit distance, for "did you mean"; words longer than this are no typing mistakes. */
+#define WORD_MAX 24
+
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[WORD_MAX + 1];
+    size_t len = strlen(b);
+
+    if (strlen(a) > WORD_MAX || len > WORD_MAX)
+        return WORD_MAX;
+    for (size_t j = 0; j <= len; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= len; j++) {
+            size_t change = diagonal + (a[i - 1] != b[j - 1]);
+            size_t shorter = row[j] < row[j - 1] ? row[j] : row[j - 1];
+
+            diagonal = row[j];
+            row[j] = change < shorter + 1 ? change : shorter + 1;
+        }
+    }
+    return row[len];
+}
+
+/* Remembers the candidate nearest to word, if it is near at all. */
+static void consider(const char *word, const char *candidate, size_t *best, const char **nearest)
+{
+    size_t d = distance(word, candidate);
+
+    if (d >= *best)
+        return;
+    *best = d;
+    *nearest = candidate;
+}
+
+static int unknown_noun(const char *word)
+{
+    const char *nearest = NULL;
+    size_t best = 3;
+
+    consider(word, "status", &best, &nearest);
+    consider(word, "stats", &best, &nearest);
+    for (const struct noun *noun = nouns; noun->name; noun++) {
+        consider(word, noun->name, &best, &nearest);
+        consider(word, noun->collection, &best, &nearest);
+        if (nearest == noun->collection)
+            nearest = noun->name;
+    }
+    if (nearest)
+        return usage_error("there is no \"%s\"; did you mean \"%s\"?", word, nearest);
+    return usage_error(
+        "there is no \"%s\"; it is one of service, route, consumer, key, plugin, ban, allow, status, stats",
+        word);
+}
+
+static int unknown_verb(const struct noun *noun, const char *word)
+{
+    char have[64] = "";
+    const char *nearest = NULL;
+    size_t best = 3;
+
+    for (int verb = 0; verb < VERBS; verb++) {
+        size_t len = strlen(have);
+
+        if (!(noun->verbs & ON(verb)))
+            continue;
+        consider(word, verb_names[verb], &best, &nearest);
+        snprintf(have + len, sizeof(have) - len, "%s%s", len ? ", " : "", verb_names[verb]);
+    }
+    if (nearest)
+        return usage_error("%s has no verb \"%s\"; did you mean \"%s\"?", noun->name, word, nearest);
+    return usage_error("%s has no verb \"%s\"; it has %s", noun->name, word, have);
+}
+
+static int unknown_flag(const struct command *command, const char *name)
+{
+    const struct noun *noun = command->noun;
+    const char *verb = verb_names[command->verb];
+    const char *nearest = NULL;
+    size_t best = 4;
+
+    if (strcmp(noun->name, "key") == 0 && strcmp(name, "key") == 0)
+        return usage_error("a key is never an argument, where every user of this machine could read it; "
+                           "use --key-file FILE, or --key-file - and give it on standard input");
+    for (const struct flag *flag = noun->flags; flag->name; flag++) {
+        if (flag->verbs & ON(command->verb))
+            consider(name, flag->name, &best, &nearest);
+    }
+    if (nearest)
+        return usage_error("%s %s has no flag --%s; did you mean --%s?", noun->name, verb, name, nearest);
+    return usage_error("%s %s has no flag --%s; see keyctl %s %s --help", noun->name, verb, name, noun->name,
+                       verb);
+}
+
+/* The value behind '=' or in the next word; NULL after having complained. */
+static const char *take_value(struct args *args, const char *name, const char *equals)
+{
+    if (equals)
+        return equals + 1;
+    if (args->at < args->argc)
+        return args->argv[args->at++];
+    usage_error("%s needs a value", name);
+    return NULL;
+}
+
+static int set_output(struct command *command, const char *text)
+{
+    static const char *const names[] = { "table", "json", "yaml" };
+
+    for (int i = 0; text && i < 3; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            command->output = (enum output)i;
+            return 0;
+        }
+    }
+    return text ? usage_error("-o takes table, json or yaml, not \"%s\"", text) : KG_CTL_USAGE;
+}
+
+static int take_field(struct command *command, const char *name, const char *value)
+{
+    const struct flag *flag = find_flag(command->noun, command->verb, name);
+    /* Elsewhere than in create, a key's consumer says where to look; so does any parent in list. */
+    bool locates = command->verb != VERB_CREATE && (command->verb != VERB_UPDATE || command->noun->nested);
+    struct kg_error err;
+
+    if (flag->kind == FLAG_FOREIGN && locates) {
+        if (command->parent)
+            return usage_error("only one of --%s and --%s can narrow it down", command->parent_flag->name,
+                               flag->name);
+        if (value[0] == '\0')
+            return usage_error("--%s needs a value", flag->name);
+        command->parent = value;
+        command->parent_flag = flag;
+        return 0;
+    }
+    return set_value(command->fields, flag, value, &err) < 0 ? usage_error("%s", err.text) : 0;
+}
+
+static int take_flag(struct args *args, struct command *command, const char *word)
+{
+    const char *equals = strchr(word, '=');
+    size_t len = equals ? (size_t)(equals - word) : strlen(word);
+    char name[64];
+    const char *value;
+
+    if (len >= sizeof(name) || len <= 2)
+        return usage_error("there is no flag %s", word);
+    memcpy(name, word, len);
+    name[len] = '\0';
+    if (strcmp(name, "--help") == 0 || strcmp(name, "--version") == 0) {
+        command->help |= name[2] == 'h';
+        command->version |= name[2] == 'v';
+        return 0;
+    }
+    if (strcmp(name, "--output") == 0)
+        return set_output(command, take_value(args, name, equals));
+    if (strcmp(name, "--socket") == 0) {
+        command->socket = take_value(args, name, equals);
+        return command->socket ? 0 : KG_CTL_USAGE;
+    }
+    if (!command->noun || command->verb == VERBS)
+        return usage_error("--%s comes too early: first the noun, then the verb, then its flags", name + 2);
+    if (!find_flag(command->noun, command->verb, name + 2))
+        return unknown_flag(command, name + 2);
+    value = take_value(args, name, equals);
+    return value ? take_field(command, name + 2, value) : KG_CTL_USAGE;
+}
+
+static int take_noun(struct command *command, const char *word)
+{
+    command->status = strcmp(word, "status") == 0;
+    command->stats = strcmp(word, "stats") == 0;
+    if (command->status || command->stats)
+        return 0;
+    if (strcmp(word, "help") == 0) {
+        command->help = true;
+        return 0;
+    }
+    command->noun = find_noun(word);
+    return command->noun ? 0 : unknown_noun(word);
+}
+
+static int take_argument(struct command *command, const char *word)
+{
+    const struct noun *noun = command->noun;
+    bool wanted = (ON_NAMED & ON(command->verb)) || (command->verb == VERB_CREATE && noun->create_field);
+
+    if (!wanted || command->argument)
+        return usage_error("%s %s does not know what to do with \"%s\"", noun->name,
+                           verb_names[command->verb], noun->by_id ? "the word behind it" : word);
+    if (word[0] == '\0')
+        return usage_error("%s %s needs its %s, not an empty one", noun->name, verb_names[command->verb],
+                           noun->argument);
+    if (noun->by_id && !kg_uuid_valid(kg_slice_str(word)))
+        return usage_error("a %s is named by its id, never by itself; see keyctl %s list", noun->name,
+                           noun->name);
+    command->argument = word;
+    return 0;
+}
+
+static int take_word(struct command *command, const char *word)
+{
+    if (command->status || command->stats)
+        return usage_error("%s takes no argument", command->status ? "status" : "stats");
+    if (!command->noun)
+        return take_noun(command, word);
+    if (command->verb != VERBS)
+        return take_argument(command, word);
+    command->verb = find_verb(word);
+    if (command->verb != VERBS && (command->noun->verbs & ON(command->verb)))
+        return 0;
+    command->verb = VERBS;
+    return unknown_verb(command->noun, word);
+}
+
+static int take_next(struct args *args, struct command *command)
+{
+    const char *word = args->argv[args->at++];
+
+    if (args->only_words || word[0] != '-' || word[1] == '\0')
+        return take_word(command, word);
+    if (strcmp(word, "--") == 0) {
+        args->only_words = true;
+        return 0;
+    }
+    if (strcmp(word, "-h") == 0) {
+        command->help = true;
+        return 0;
+    }
+    if (strncmp(word, "-o", 2) == 0)
+        return set_output(command, word[2] ? word + 2 : take_value(args, "-o", NULL));
+    if (strncmp(word, "--", 2) != 0)
+        return usage_error("there is no flag %s; see keyctl --help", word);
+    return take_flag(args, command, word);
+}
+
+static int check_create(const struct command *command)
+{
+    const struct noun *noun = command->noun;
+    char name[64];
+
+    for (const struct flag *flag = noun->flags; flag->name; flag++) {
+        field_name(flag->name, name);
+        if (flag->required && !json_object_get(command->fields, name))
+            return usage_error("%s create needs --%s %s", noun->name, flag->name, flag->value);
+    }
+    if (noun->create_field && !command->argument)
+        return usage_error("%s create needs the %s", noun->name, noun->argument);
+    if (noun->create_field &&
+        json_object_set_new(command->fields, noun->create_field, json_string(command->argument)) < 0)
+        return usage_error("the command line is not valid UTF-8");
+    return 0;
+}
+
+static int check_command(const struct command *command)
+{
+    const struct noun *noun = command->noun;
+
+    if (command->help || command->version || command->status || command->stats)
+        return 0;
+    if (!noun)
+        return usage_error("which noun? See keyctl --help");
+    if (command->verb == VERBS)
+        return usage_error("%s needs a verb; see keyctl %s --help", noun->name, noun->name);
+    if (command->verb == VERB_CREATE)
+        return check_create(command);
+    if ((ON_NAMED & ON(command->verb)) && !command->argument)
+        return usage_error("%s %s needs the %s", noun->name, verb_names[command->verb], noun->argument);
+    if (command->verb == VERB_UPDATE && json_object_size(command->fields) == 0)
+        return usage_error("%s update needs a flag that says what to change", noun->name);
+    return 0;
+}
+
+int parse_command(int argc, char **argv, struct command *command)
+{
+    struct args args = { .argc = argc, .at = 1, .argv = argv };
+    const char *socket = getenv("KEYGATE_SOCKET");
+    int rc = 0;
+
+    *command = (struct command){ .verb = VERBS, .socket = socket && *socket ? socket : KG_CTL_SOCKET };
+    command->fields = json_object();
+    while (rc == 0 && args.at < args.argc)
+        rc = take_next(&args, command);
+    return rc ? rc : check_command(command);
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* One HTTP/1.1 exchange over the daemon's UNIX socket, blocking, with the same strict parser as the daemon's.
+ */
+#include "keyctl/keyctl.h"
+
+#include "base/mem.h"
+#include "base/writer.h"
+#include "http/chunked.h"
+#include "http/framing.h"
+#include "keygate/version.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define TIMEOUT_S   30
+#define HEAD_MAX    16384
+#define REQUEST_MAX 16384
+#define BODY_MAX    (64u << 20)
+
+static const struct kg_head_limits limits = { .line = 1024, .bytes = HEAD_MAX, .headers = 100 };
+
+/* What has been read: the head first, the body behind it. */
+struct reading {
+    int fd;
+    char *buf; /* owned */
+    size_t len, cap;
+    struct kg_head head;
+    struct kg_response_framing framing;
+};
+
+static int unreachable(const char *path, const char *why)
+{
+    fprintf(stderr, "keyctl: cannot reach the daemon at %s: %s\n", path, why);
+    return KG_CTL_UNREACHABLE;
+}
+
+static int connect_failed(const char *path, int errnum)
+{
+    if (errnum == ENOENT)
+        return unreachable(path, "there is no such socket; is keygated running?");
+    if (errnum == ECONNREFUSED)
+        return unreachable(path, "nobody answers; is keygated running?");
+    if (errnum == EACCES)
+        return unreachable(path, "permission denied; only root and the daemon's group may use it");
+    return unreachable(path, strerror(errnum));
+}
+
+static int open_socket(const char *path, int *fd)
+{
+    const struct timeval timeout = { .tv_sec = TIMEOUT_S };
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    size_t len = strlen(path);
+
+    if (len == 0 || len >= sizeof(address.sun_path))
+        return unreachable(path, "the path of a socket has 1 to 107 bytes");
+    memcpy(address.sun_path, path, len);
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (*fd < 0)
+        return unreachable(path, strerror(errno));
+    if (setsockopt(*fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) < 0 ||
+        setsockopt(*fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) < 0 ||
+        connect(*fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+        int errnum = errno;
+
+        close(*fd);
+        return connect_failed(path, errnum);
+    }
+    return 0;
+}
+
+static int send_all(int fd, struct kg_slice bytes)
+{
+    while (bytes.len > 0) {
+        ssize_t n = send(fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        bytes = kg_slice_of(bytes.ptr + n, bytes.len - (size_t)n);
+    }
+    return 0;
+}
+
+/* A daemon that has answered and closed before it read all is no failure here: its answer says what it is. */
+static int send_request(int fd, const char *method, const char *path, const char *body)
+{
+    char head[REQUEST_MAX];
+    struct kg_writer w = kg_writer_of(head, sizeof(head));
+    int rc;
+
+    kg_put(&w, kg_slice_str(method));
+    KG_PUT(&w, " ");
+    kg_put(&w, kg_slice_str(path));
+    KG_PUT(&w, " HTTP/1.1\r\nHost: localhost\r\nUser-Agent: keyctl/" KG_VERSION
+               "\r\nAccept: application/json\r\nConnection: close\r\n");
+    if (body) {
+        KG_PUT(&w, "Content-Type: application/json\r\nContent-Length: ");
+        kg_put_u64(&w, strlen(body));
+        KG_PUT(&w, "\r\n");
+    }
+    KG_PUT(&w, "\r\n");
+    if (w.overflow)
+        return -ENAMETOOLONG;
+    rc = send_all(fd, kg_writer_slice(&w));
+    if (rc == 0 && body)
+        rc = send_all(fd, kg_slice_str(body));
+    return rc == -EPIPE || rc == -ECONNRESET ? 0 : rc;
+}
+
+/* Reads once: the number of bytes, 0 at the end, or -errno. */
+static ssize_t read_some(struct reading *r)
+{
+    ssize_t n;
+
+    if (r->len == r->cap && r->cap >= HEAD_MAX + BODY_MAX)
+        return -EMSGSIZE;
+    if (r->len == r->cap) {
+        r->cap = r->cap ? r->cap * 2 : HEAD_MAX;
+        r->buf = kg_realloc(r->buf, r->cap, 1);
+    }
+    do
+        n = recv(r->fd, r->buf + r->len, r->cap - r->len, 0);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -errno;
+    r->len += (size_t)n;
+    return n;
+}
+
+static int read_head(struct reading *r, bool to_head)
+{
+    const char *why = NULL;
+    int parsed = 0;
+
+    while (parsed == 0) {
+        ssize_t n = read_some(r);
+
+        if (n <= 0)
+            return n < 0 ? (int)n : -ECONNRESET;
+        parsed = kg_head_parse_response(kg_slice_of(r->buf, r->len), &limits, &r->head, &why);
+    }
+    if (parsed < 0 || kg_framing_response(&r->head, to_head, &r->framing, &why) < 0)
+        return -EPROTO;
+    /* The body takes the head's place in the buffer; nothing of the head but its status is needed. */
+    r->len -= (size_t)parsed;
+    memmove(r->buf, r->buf + parsed, r->len);
+    return 0;
+}
+
+static int read_length(struct reading *r)
+{
+    while (r->len < r->framing.length) {
+        ssize_t n = read_some(r);
+
+        if (n <= 0)
+            return n < 0 ? (int)n : -ECONNRESET;
+    }
+    r->len = (size_t)r->framing.length;
+    return 0;
+}
+
+static int read_to_end(struct reading *r)
+{
+    ssize_t n;
+
+    do
+        n = read_some(r);
+    while (n > 0);
+    return (int)n;
+}
+
+static int read_chunks(struct reading *r)
+{
+    struct kg_chunked chunked = { 0 };
+    size_t decoded = 0;
+
+    for (;;) {
+        size_t data = 0, used = 0;
+        const char *why;
+        ssize_t n;
+
+        if (kg_chunked_decode(&chunked, r->buf + decoded, r->len - decoded, &data, &used, &why) < 0)
+            return -EPROTO;
+        r->len = decoded += data;
+        if (chunked.done)
+            return 0;
+        n = read_some(r);
+        if (n <= 0)
+            return n < 0 ? (int)n : -ECONNRESET;
+    }
+}
+
+static int read_answer(struct reading *r, bool to_head)
+{
+    int rc;
+
+    do
+        rc = read_head(r, to_head);
+    while (rc == 0 && r->head.status < 200);
+    if (rc < 0)
+        return rc;
+    switch (r->framing.body) {
+    case KG_BODY_LENGTH:
+        return read_length(r);
+    case KG_BODY_CHUNKED:
+        return read_chunks(r);
+    case KG_BODY_CLOSE:
+        return read_to_end(r);
+    default:
+        r->len = 0;
+        return 0;
+    }
+}
+
+static int exchange(struct reading *r, const char *method, const char *path, const json_t *body)
+{
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    int rc = send_request(r->fd, method, path, text);
+
+    if (text)
+        kg_wipe(text, strlen(text));
+    free(text);
+    return rc < 0 ? rc : read_answer(r, strcmp(method, "HEAD") == 0);
+}
+
+static const char *explain(int errnum)
+{
+    if (errnum == EAGAIN)
+        return "it does not answer";
+    if (errnum == EPROTO)
+        return "what answers there is not HTTP";
+    if (errnum == ECONNRESET)
+        return "it hung up";
+    return strerror(errnum);
+}
+
+int ask(const char *socket_path, const char *method, const char *path, const json_t *body,
+        struct answer *answer)
+{
+    struct reading r = { 0 };
+    int rc = open_socket(socket_path, &r.fd);
+
+    *answer = (struct answer){ 0 };
+    if (rc != 0)
+        return rc;
+    rc = exchange(&r, method, path, body);
+    close(r.fd);
+    if (rc == 0 && r.len > 0) {
+        answer->json = json_loadb(r.buf, r.len, 0, NULL);
+        rc = answer->json ? 0 : -EPROTO;
+    }
+    answer->status = r.head.status;
+    if (r.buf)
+        kg_wipe(r.buf, r.cap);
+    free(r.buf);
+    return rc < 0 ? unreachable(socket_path, explain(-rc)) : 0;
+}
+
+void put_segment(char *path, size_t cap, const char *segment)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    struct kg_writer w = kg_writer_of(path, cap - 1);
+
+    w.len = strlen(path);
+    KG_PUT(&w, "/");
+    for (; *segment; segment++) {
+        unsigned char c = (unsigned char)*segment;
+        char triplet[3] = { '%', digits[c >> 4], digits[c & 15] };
+        bool plain =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || strchr("-._~:", c);
+
+        kg_put(&w, plain ? kg_slice_of(segment, 1) : kg_slice_of(triplet, 3));
+    }
+    path[w.len] = '\0';
+}

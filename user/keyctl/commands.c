@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What each verb asks the daemon, and how its answer is shown. */
+#include "keyctl/keyctl.h"
+
+#include <stdlib.h>
+
+#define REF_MAX      1024 /* of a name in the command line; encoded three times as long */
+#define PATH_MAX_LEN 8192
+#define PAGE         "size=1000"
+
+/* The daemon's message, or the status where it gave none. */
+static int refused(const struct command *command, const struct answer *answer)
+{
+    const char *message = json_string_value(json_object_get(answer->json, "message"));
+
+    fputs("keyctl: ", stderr);
+    /* "Not found" alone would not say what. */
+    if (answer->status == 404 && command->argument && !command->parent)
+        fprintf(stderr, "%s \"%s\": ", command->noun->name, command->argument);
+    if (message)
+        print_safe(stderr, message);
+    else
+        fprintf(stderr, "the daemon answered %u", answer->status);
+    fputc('\n', stderr);
+    return KG_CTL_REFUSED;
+}
+
+/* One exchange: the exit status, and on 0 *json is the answer's body (owned; may be NULL). */
+static int request(const struct command *command, const char *method, const char *path, const json_t *body,
+                   json_t **json)
+{
+    struct answer answer;
+    int rc = ask(command->socket, method, path, body, &answer);
+
+    *json = NULL;
+    if (rc == 0 && answer.status >= 200 && answer.status < 300) {
+        *json = answer.json;
+        return KG_CTL_DONE;
+    }
+    if (rc == 0)
+        rc = refused(command, &answer);
+    json_decref(answer.json);
+    return rc;
+}
+
+static void print_json(const json_t *json)
+{
+    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    fputc('\n', stdout);
+}
+
+static int show_one(const struct command *command, const json_t *entity)
+{
+    json_t *rows;
+
+    if (command->output == OUTPUT_JSON)
+        print_json(entity);
+    if (command->output == OUTPUT_YAML)
+        return print_yaml(entity);
+    if (command->output != OUTPUT_TABLE)
+        return KG_CTL_DONE;
+    rows = json_pack("[O]", entity);
+    print_table(command->noun, command->verb, rows);
+    json_decref(rows);
+    return KG_CTL_DONE;
+}
+
+static int show_list(const struct command *command, const struct noun *noun, json_t *all)
+{
+    if (command->output == OUTPUT_TABLE)
+        print_table(noun, VERB_LIST, json_object_get(all, "data"));
+    if (command->output == OUTPUT_JSON)
+        print_json(all);
+    return command->output == OUTPUT_YAML ? print_yaml(all) : KG_CTL_DONE;
+}
+
+/* "/services", "/services/x/routes", "/consumers/x/key-auth": where the noun's entities hang. */
+static int collection_path(const struct command *command, char path[PATH_MAX_LEN])
+{
+    const struct noun *noun = command->noun;
+
+    if ((command->argument && strlen(command->argument) > REF_MAX) ||
+        (command->parent && strlen(command->parent) > REF_MAX))
+        return usage_error("a name has at most %d bytes", REF_MAX);
+    path[0] = '\0';
+    if (command->parent) {
+        put_segment(path, PATH_MAX_LEN, command->parent_flag->parent);
+        put_segment(path, PATH_MAX_LEN, command->parent);
+        put_segment(path, PATH_MAX_LEN, noun->nested ? noun->nested : noun->collection);
+        return 0;
+    }
+    put_segment(path, PATH_MAX_LEN, noun->collection);
+    return 0;
+}
+
+/* All pages as one. */
+static int fetch_all(const struct command *command, const char *path, json_t **all)
+{
+    json_t *data = json_array();
+    json_t *page, *offset = NULL;
+    char url[PATH_MAX_LEN + 256];
+    int rc;
+
+    do {
+        snprintf(url, sizeof(url), "%s?" PAGE "%s%s", path, offset ? "&offset=" : "",
+                 offset ? json_string_value(offset) : "");
+        json_decref(offset);
+        rc = request(command, "GET", url, NULL, &page);
+        offset = rc == 0 ? json_incref(json_object_get(page, "offset")) : NULL;
+        if (rc == 0)
+            json_array_extend(data, json_object_get(page, "data"));
+        json_decref(page);
+    } while (json_is_string(offset));
+    json_decref(offset);
+    *all = json_pack("{s:o,s:n}", "data", data, "next");
+    return rc;
+}
+
+static int list(const struct command *command, const char *path)
+{
+    json_t *all;
+    int rc = fetch_all(command, path, &all);
+
+    if (rc == 0)
+        rc = show_list(command, command->noun, all);
+    json_decref(all);
+    return rc;
+}
+
+/*
+ * At its top level the API answers 204 also when there is nothing to delete. For a person a mistyped name is
+ * a mistake, so look first.
+ */
+static int delete_one(const struct command *command, const char *path)
+{
+    json_t *json;
+    int rc;
+
+    if (!command->parent && !command->noun->missing_is_404) {
+        rc = request(command, "GET", path, NULL, &json);
+        json_decref(json);
+        if (rc != 0)
+            return rc;
+    }
+    rc = request(command, "DELETE", path, NULL, &json);
+    json_decref(json);
+    if (rc == 0 && command->output == OUTPUT_TABLE) {
+        printf("%s ", command->noun->name);
+        print_safe(stdout, command->argument);
+        fputs(" deleted\n", stdout);
+    }
+    return rc;
+}
+
+static int run_noun(const struct command *command)
+{
+    static const char *const methods[VERBS] = { "POST", "GET", "GET", "PATCH", "DELETE" };
+    bool writes = ON_WRITE & ON(command->verb);
+    char path[PATH_MAX_LEN];
+    json_t *json;
+    int rc = collection_path(command, path);
+
+    if (rc != 0)
+        return rc;
+    if (command->verb == VERB_LIST)
+        return list(command, path);
+    if (ON_NAMED & ON(command->verb))
+        put_segment(path, sizeof(path), command->argument);
+    if (command->verb == VERB_DELETE)
+        return delete_one(command, path);
+    rc = request(command, methods[command->verb], path, writes ? command->fields : NULL, &json);
+    if (rc == 0)
+        rc = show_one(command, json);
+    json_decref(json);
+    return rc;
+}
+
+static int show_status(const struct command *command)
+{
+    json_t *json;
+    int rc = request(command, "GET", "/status", NULL, &json);
+
+    if (rc == 0 && command->output == OUTPUT_TABLE)
+        print_flat(json);
+    if (rc == 0 && command->output == OUTPUT_JSON)
+        print_json(json);
+    if (rc == 0 && command->output == OUTPUT_YAML)
+        rc = print_yaml(json);
+    json_decref(json);
+    return rc;
+}
+
+static int show_stats(const struct command *command)
+{
+    json_t *all;
+    int rc = fetch_all(command, "/stats", &all);
+
+    if (rc == 0)
+        rc = show_list(command, &stats_noun, all);
+    json_decref(all);
+    return rc;
+}
+
+int run_command(const struct command *command)
+{
+    if (command->status)
+        return show_status(command);
+    if (command->stats)
+        return show_stats(command);
+    return run_noun(command);
+}

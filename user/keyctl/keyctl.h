@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * keyctl, the command line of keygate: turns `keyctl NOUN VERB [ARGS] [--flags]` into one request to the
+ * Admin API on the daemon's UNIX socket and prints the answer. One thread, blocking. Knows nothing of the
+ * daemon but what the API says.
+ */
+#ifndef KG_KEYCTL_KEYCTL_H
+#define KG_KEYCTL_KEYCTL_H
+
+#include "base/error.h"
+#include "base/slice.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#define KG_CTL_SOCKET "/run/keygate/admin.sock"
+
+/* Exit statuses. */
+enum { KG_CTL_DONE = 0, KG_CTL_REFUSED = 1, KG_CTL_USAGE = 2, KG_CTL_UNREACHABLE = 3 };
+
+enum verb { VERB_CREATE, VERB_LIST, VERB_GET, VERB_UPDATE, VERB_DELETE, VERBS };
+
+#define ON(verb) (1u << (verb))
+#define ON_WRITE (ON(VERB_CREATE) | ON(VERB_UPDATE))
+#define ON_NAMED (ON(VERB_GET) | ON(VERB_UPDATE) | ON(VERB_DELETE))
+#define ON_ALL   (ON(VERB_CREATE) | ON(VERB_LIST) | ON_NAMED)
+
+/* How a flag's text becomes JSON. The field's name is the flag's with '_' for '-'. */
+enum flag_kind {
+    FLAG_STRING,
+    FLAG_INTEGER,
+    FLAG_BOOLEAN,
+    FLAG_LIST,     /* may be repeated; also comma-separated */
+    FLAG_DURATION, /* 90, 90s, 5m, 2h, 1d: seconds */
+    FLAG_FOREIGN,  /* an id, or the endpoint key of another noun */
+    FLAG_CONFIG,   /* NAME=VALUE into the object "config"; may be repeated */
+    FLAG_KEY_FILE, /* the first line of a file, or of standard input, is "key" */
+};
+
+struct flag {
+    const char *name;
+    enum flag_kind kind;
+    unsigned verbs;
+    const char *value; /* what stands for its value in --help */
+    const char *help;
+    const char *parent;     /* FLAG_FOREIGN: collection of the other noun; its lists nest below it */
+    const char *parent_key; /* FLAG_FOREIGN: "name" or "username" */
+    bool required;          /* by create */
+};
+
+enum column_kind { COLUMN_PLAIN, COLUMN_TIME, COLUMN_SCOPE, COLUMN_FOREVER /* null reads "never" */ };
+
+struct column {
+    const char *title;
+    const char *path; /* "name", "service.id" */
+    enum column_kind kind;
+    bool only_create; /* shown by create alone: a key */
+};
+
+struct noun {
+    const char *name;
+    const char *collection;   /* "services" */
+    const char *nested;       /* below a parent: "key-auth" */
+    const char *argument;     /* "NAME|ID": what get, update and delete take */
+    const char *create_field; /* create takes the argument too, into this field */
+    const char *summary;
+    unsigned verbs;
+    const struct flag *flags;     /* ended by a NULL name */
+    const struct column *columns; /* ended by a NULL title */
+    const char *examples[VERBS];
+    bool missing_is_404; /* DELETE of what is not there says so by itself */
+    bool by_id;          /* only an id is accepted: its other name is a secret */
+};
+
+extern const struct noun nouns[]; /* ended by a NULL name */
+extern const struct noun stats_noun;
+extern const char *const verb_names[VERBS];
+
+const struct noun *find_noun(const char *name);
+/* The verb, or VERBS. */
+enum verb find_verb(const char *name);
+const struct flag *find_flag(const struct noun *noun, enum verb verb, const char *name);
+
+enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_YAML };
+
+/* A command line, taken apart. Strings are argv's. */
+struct command {
+    const struct noun *noun; /* NULL: status, stats, or help */
+    enum verb verb;
+    bool status, stats, help, version;
+    const char *argument;
+    const char *socket;
+    enum output output;
+    json_t *fields;     /* owned: the body for create and update */
+    const char *parent; /* value of the foreign flag that narrows a list or a key: with parent_flag */
+    const struct flag *parent_flag;
+};
+
+/* args.c: 0, or KG_CTL_USAGE after having said why on standard error. */
+int parse_command(int argc, char **argv, struct command *command);
+/* Prints "keyctl: " and the sentence; returns KG_CTL_USAGE. */
+int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* values.c: one flag's text into fields; 0 or -EINVAL with a sentence. */
+int set_value(json_t *fields, const struct flag *flag, const char *text, struct kg_error *err);
+void field_name(const char *flag, char out[64]);
+
+/* help.c */
+void print_help(const struct command *command);
+
+/* client.c */
+struct answer {
+    unsigned status;
+    json_t *json; /* owned; NULL for no body */
+};
+/* 0, or KG_CTL_UNREACHABLE after having said why on standard error. body may be NULL. */
+int ask(const char *socket_path, const char *method, const char *path, const json_t *body,
+        struct answer *answer);
+/* Percent-encodes a segment of a path. */
+void put_segment(char *path, size_t cap, const char *segment);
+
+/* commands.c: the exit status. */
+int run_command(const struct command *command);
+
+/* output.c, yaml.c */
+void print_table(const struct noun *noun, enum verb verb, const json_t *rows);
+void print_flat(const json_t *object);
+/* Prints text with control bytes as '?'. */
+void print_safe(FILE *out, const char *text);
+int print_yaml(const json_t *value);
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What keyctl knows about each noun, in tables: flags, columns, help. */
+#include "keyctl/keyctl.h"
+
+const char *const verb_names[VERBS] = { "create", "list", "get", "update", "delete" };
+
+/* clang-format off */
+#define TAGS { "tags", FLAG_LIST, ON_WRITE, "TAG", "mark it; may be repeated" }
+
+static const struct flag service_flags[] = {
+    { "name", FLAG_STRING, ON_WRITE, "NAME", "a name of its own" },
+    { "url", FLAG_STRING, ON_WRITE, "URL", "protocol, host, port and path in one" },
+    { "protocol", FLAG_STRING, ON_WRITE, "http", "how to talk to it" },
+    { "host", FLAG_STRING, ON_WRITE, "HOST", "host name or address" },
+    { "port", FLAG_INTEGER, ON_WRITE, "PORT", "1 to 65535" },
+    { "path", FLAG_STRING, ON_WRITE, "PATH", "put in front of each request's path" },
+    { "connect-timeout", FLAG_INTEGER, ON_WRITE, "MS", "milliseconds to wait for a connection" },
+    { "write-timeout", FLAG_INTEGER, ON_WRITE, "MS", "milliseconds between two writes" },
+    { "read-timeout", FLAG_INTEGER, ON_WRITE, "MS", "milliseconds between two reads" },
+    { "enabled", FLAG_BOOLEAN, ON_WRITE, "true|false", "false takes its routes out of service" },
+    TAGS,
+    { 0 },
+};
+
+static const struct flag route_flags[] = {
+    { "service", FLAG_FOREIGN, ON_WRITE | ON(VERB_LIST), "NAME|ID", "where its requests go", "services", "name" },
+    { "name", FLAG_STRING, ON_WRITE, "NAME", "a name of its own" },
+    { "paths", FLAG_LIST, ON_WRITE, "PATH", "path prefix that it answers; may be repeated" },
+    { "hosts", FLAG_LIST, ON_WRITE, "HOST", "host name that it answers; may be repeated" },
+    { "methods", FLAG_LIST, ON_WRITE, "METHOD", "method that it answers; may be repeated" },
+    { "protocols", FLAG_LIST, ON_WRITE, "http", "protocols that it answers" },
+    { "strip-path", FLAG_BOOLEAN, ON_WRITE, "true|false", "take the matched prefix away (default true)" },
+    { "preserve-host", FLAG_BOOLEAN, ON_WRITE, "true|false", "send the client's Host on (default false)" },
+    TAGS,
+    { 0 },
+};
+
+static const struct flag consumer_flags[] = {
+    { "username", FLAG_STRING, ON_WRITE, "NAME", "a name of its own" },
+    { "custom-id", FLAG_STRING, ON_WRITE, "ID", "its id in a system of yours" },
+    TAGS,
+    { 0 },
+};
+
+static const struct flag key_flags[] = {
+    { "consumer", FLAG_FOREIGN, ON_ALL, "NAME|ID", "whose key it is", "consumers", "username", true },
+    { "key-file", FLAG_KEY_FILE, ON_WRITE, "FILE|-", "read the key from a file or from standard input; without, one is made" },
+    { "ttl", FLAG_DURATION, ON_WRITE, "TIME", "how long it is good for: 3600, 90s, 5m, 2h, 1d" },
+    TAGS,
+    { 0 },
+};
+
+static const struct flag plugin_flags[] = {
+    { "name", FLAG_STRING, ON_WRITE, "PLUGIN", "which plugin, such as key-auth", NULL, NULL, true },
+    { "instance-name", FLAG_STRING, ON_WRITE, "NAME", "a name of its own" },
+    { "service", FLAG_FOREIGN, ON_WRITE | ON(VERB_LIST), "NAME|ID", "only for this service", "services", "name" },
+    { "route", FLAG_FOREIGN, ON_WRITE | ON(VERB_LIST), "NAME|ID", "only for this route", "routes", "name" },
+    { "consumer", FLAG_FOREIGN, ON_WRITE | ON(VERB_LIST), "NAME|ID", "only for this consumer", "consumers", "username" },
+    { "config", FLAG_CONFIG, ON_WRITE, "NAME=VALUE", "a setting of the plugin; may be repeated; VALUE may be JSON" },
+    { "protocols", FLAG_LIST, ON_WRITE, "PROTOCOL", "protocols that it looks at" },
+    { "enabled", FLAG_BOOLEAN, ON_WRITE, "true|false", "false: as if it were not there" },
+    TAGS,
+    { 0 },
+};
+
+static const struct flag ban_flags[] = {
+    { "ttl", FLAG_DURATION, ON(VERB_CREATE), "TIME", "how long: 300, 90s, 5m, 2h, 1d; 0 = for ever" },
+    { 0 },
+};
+
+static const struct flag allow_flags[] = {
+    { "comment", FLAG_STRING, ON(VERB_CREATE), "TEXT", "a note for people" },
+    { 0 },
+};
+
+static const struct flag no_flags[] = { { 0 } };
+
+static const struct column service_columns[] = {
+    { "NAME", "name" }, { "PROTOCOL", "protocol" }, { "HOST", "host" }, { "PORT", "port" }, { "PATH", "path" },
+    { "ENABLED", "enabled" }, { "ID", "id" }, { 0 },
+};
+static const struct column route_columns[] = {
+    { "NAME", "name" }, { "METHODS", "methods" }, { "HOSTS", "hosts" }, { "PATHS", "paths" },
+    { "STRIP_PATH", "strip_path" }, { "SERVICE", "service.id" }, { "ID", "id" }, { 0 },
+};
+static const struct column consumer_columns[] = {
+    { "USERNAME", "username" }, { "CUSTOM_ID", "custom_id" }, { "CREATED", "created_at", COLUMN_TIME }, { "ID", "id" }, { 0 },
+};
+static const struct column key_columns[] = {
+    { "KEY", "key", COLUMN_PLAIN, true }, { "ID", "id" }, { "CONSUMER", "consumer.id" }, { "TTL", "ttl", COLUMN_FOREVER },
+    { "CREATED", "created_at", COLUMN_TIME }, { 0 },
+};
+static const struct column plugin_columns[] = {
+    { "NAME", "name" }, { "INSTANCE", "instance_name" }, { "SCOPE", "", COLUMN_SCOPE }, { "ENABLED", "enabled" },
+    { "CONFIG", "config" }, { "ID", "id" }, { 0 },
+};
+static const struct column ban_columns[] = {
+    { "ADDRESS", "address" }, { "REASON", "reason" }, { "SINCE", "since", COLUMN_TIME },
+    { "EXPIRES_IN", "expires_in", COLUMN_FOREVER }, { "DROPS", "drops" }, { "OFFENCES", "offences" }, { 0 },
+};
+static const struct column allow_columns[] = {
+    { "NETWORK", "network" }, { "SOURCE", "source" }, { "CREATED", "created_at", COLUMN_TIME }, { "COMMENT", "comment" }, { 0 },
+};
+static const struct column stats_columns[] = {
+    { "CONSUMER", "name" }, { "REQUESTS", "requests" }, { "2XX", "status_2xx" }, { "3XX", "status_3xx" },
+    { "4XX", "status_4xx" }, { "5XX", "status_5xx" }, { "DENIED", "denied" }, { "LIMITED", "rate_limited" },
+    { "BYTES_IN", "bytes_in" }, { "BYTES_OUT", "bytes_out" }, { "LAST_SEEN", "last_seen", COLUMN_TIME }, { 0 },
+};
+
+const struct noun nouns[] = {
+    { .name = "service", .collection = "services", .argument = "NAME|ID", .verbs = ON_ALL,
+      .summary = "an upstream that requests can be sent to", .flags = service_flags, .columns = service_columns,
+      .examples = { "--name httpbin --url http://127.0.0.1:8000", "", "httpbin", "httpbin --read-timeout 5000", "httpbin" } },
+    { .name = "route", .collection = "routes", .argument = "NAME|ID", .verbs = ON_ALL,
+      .summary = "which requests go to which service", .flags = route_flags, .columns = route_columns,
+      .examples = { "--service httpbin --name anything --paths /anything --strip-path false", "--service httpbin", "anything",
+                    "anything --methods GET --methods POST", "anything" } },
+    { .name = "consumer", .collection = "consumers", .argument = "NAME|ID", .verbs = ON_ALL,
+      .summary = "somebody who makes requests", .flags = consumer_flags, .columns = consumer_columns,
+      .examples = { "--username alice --custom-id 42", "", "alice", "alice --custom-id 43", "alice" } },
+    { .name = "key", .collection = "key-auths", .nested = "key-auth", .argument = "ID", .verbs = ON_ALL, .by_id = true,
+      .summary = "a consumer's API key", .flags = key_flags, .columns = key_columns,
+      .examples = { "--consumer alice --ttl 30d", "--consumer alice", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10",
+                    "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10 --ttl 1d", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10 --consumer alice" } },
+    { .name = "plugin", .collection = "plugins", .argument = "NAME|ID", .verbs = ON_ALL,
+      .summary = "a policy on a service, on a route, or everywhere", .flags = plugin_flags, .columns = plugin_columns,
+      .examples = { "--name key-auth --route anything --config key_names=apikey,x-key --config hide_credentials=true",
+                    "--route anything", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10",
+                    "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10 --enabled false", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10" } },
+    { .name = "ban", .collection = "bans", .argument = "ADDRESS", .create_field = "address", .missing_is_404 = true,
+      .verbs = ON(VERB_CREATE) | ON(VERB_LIST) | ON(VERB_GET) | ON(VERB_DELETE),
+      .summary = "a source whose packets are dropped", .flags = ban_flags, .columns = ban_columns,
+      .examples = { "192.0.2.7 --ttl 5m", "", "192.0.2.7", NULL, "192.0.2.7" } },
+    { .name = "allow", .collection = "allow", .argument = "NETWORK", .create_field = "network", .missing_is_404 = true,
+      .verbs = ON(VERB_CREATE) | ON(VERB_LIST) | ON(VERB_DELETE),
+      .summary = "a network that is never banned", .flags = allow_flags, .columns = allow_columns,
+      .examples = { "10.0.0.0/8 --comment office", "", NULL, NULL, "10.0.0.0/8" } },
+    { 0 },
+};
+
+const struct noun stats_noun = { .name = "stats", .collection = "stats", .flags = no_flags, .columns = stats_columns };
+/* clang-format on */
+
+const struct noun *find_noun(const char *name)
+{
+    for (const struct noun *noun = nouns; noun->name; noun++) {
+        if (strcmp(noun->name, name) == 0)
+            return noun;
+    }
+    return NULL;
+}
+
+enum verb find_verb(const char *name)
+{
+    for (int verb = 0; verb < VERBS; verb++) {
+        if (strcmp(verb_names[verb], name) == 0)
+            return (enum verb)verb;
+    }
+    return VERBS;
+}
+
+const struct flag *find_flag(const struct noun *noun, enum verb verb, const char *name)
+{
+    for (const struct flag *flag = noun->flags; flag->name; flag++) {
+        if ((flag->verbs & ON(verb)) && strcmp(flag->name, name) == 0)
+            return flag;
+    }
+    return NULL;
+}

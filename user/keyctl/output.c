@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Tables for people: plain ASCII, columns as wide as their widest cell. */
+#include "keyctl/keyctl.h"
+
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#define COLUMNS_MAX 16
+#define GAP         2
+
+/* A terminal obeys control bytes; names that strangers chose must not reach it with any. C1 controls (U+0080
+ * to U+009F) count. */
+void print_safe(FILE *out, const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f;
+
+        fputc(*c < 0x20 || *c == 0x7f || c1 ? '?' : *c, out);
+        c += c1;
+    }
+}
+
+/* Columns of a terminal, near enough: one for each character. */
+static size_t width_of(const char *text)
+{
+    size_t width = 0;
+
+    for (; *text; text++)
+        width += (*text & 0xc0) != 0x80;
+    return width;
+}
+
+static const json_t *look_up(const json_t *row, const char *path)
+{
+    const char *dot = strchr(path, '.');
+
+    if (!dot)
+        return json_object_get(row, path);
+    return json_object_get(json_object_getn(row, path, (size_t)(dot - path)), dot + 1);
+}
+
+static char *time_text(json_int_t seconds)
+{
+    time_t when = (time_t)seconds;
+    struct tm tm;
+    char text[64];
+
+    if (seconds == 0 || !gmtime_r(&when, &tm) || strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        return kg_strdup("-");
+    return kg_strdup(text);
+}
+
+static char *join(const json_t *array)
+{
+    char *text = kg_strdup("");
+    size_t len = 0;
+    size_t i;
+    json_t *item;
+
+    json_array_foreach(array, i, item)
+    {
+        size_t more = json_string_length(item);
+
+        if (!json_is_string(item))
+            continue;
+        text = kg_realloc(text, len + more + 2, 1);
+        if (len > 0)
+            text[len++] = ',';
+        memcpy(text + len, json_string_value(item), more);
+        len += more;
+        text[len] = '\0';
+    }
+    return text;
+}
+
+/* All owned by the caller. */
+static char *plain_text(const json_t *value)
+{
+    char *text;
+
+    if (json_is_string(value))
+        return kg_strdup(json_string_value(value));
+    if (json_is_array(value) && json_array_size(value) > 0 && json_is_string(json_array_get(value, 0)))
+        return join(value);
+    if (!value || json_is_null(value))
+        return kg_strdup("-");
+    text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    return text ? text : kg_strdup("?");
+}
+
+/* A plugin's scope: what it is bound to, or everything. */
+static char *scope_text(const json_t *row)
+{
+    static const char *const scopes[] = { "route", "service", "consumer" };
+    char text[160] = "";
+
+    for (size_t i = 0; i < 3; i++) {
+        const char *id = json_string_value(json_object_get(json_object_get(row, scopes[i]), "id"));
+        size_t len = strlen(text);
+
+        if (id)
+            snprintf(text + len, sizeof(text) - len, "%s%s:%s", len ? "," : "", scopes[i], id);
+    }
+    return kg_strdup(text[0] ? text : "global");
+}
+
+static char *cell_text(const struct column *column, const json_t *row)
+{
+    const json_t *value = look_up(row, column->path);
+
+    if (column->kind == COLUMN_SCOPE)
+        return scope_text(row);
+    if (column->kind == COLUMN_TIME)
+        return time_text(json_integer_value(value));
+    if (column->kind == COLUMN_FOREVER && !json_is_integer(value))
+        return kg_strdup("never");
+    return plain_text(value);
+}
+
+static void print_cell(const char *text, size_t width, bool last)
+{
+    size_t fill = last ? 0 : width + GAP - width_of(text);
+
+    print_safe(stdout, text);
+    for (; fill > 0; fill--)
+        fputc(' ', stdout);
+    if (last)
+        fputc('\n', stdout);
+}
+
+/* The noun's columns that this verb shows. */
+static size_t choose(const struct noun *noun, enum verb verb, const struct column *chosen[COLUMNS_MAX])
+{
+    size_t count = 0;
+
+    for (const struct column *column = noun->columns; column->title && count < COLUMNS_MAX; column++) {
+        if (!column->only_create || verb == VERB_CREATE)
+            chosen[count++] = column;
+    }
+    return count;
+}
+
+void print_table(const struct noun *noun, enum verb verb, const json_t *rows)
+{
+    const struct column *columns[COLUMNS_MAX];
+    size_t count = choose(noun, verb, columns);
+    size_t height = json_array_size(rows) + 1;
+    char **cells = kg_calloc(count * height, sizeof(*cells));
+    size_t widths[COLUMNS_MAX] = { 0 };
+
+    for (size_t i = 0; i < count * height; i++) {
+        size_t row = i / count, at = i % count;
+
+        cells[i] =
+            row == 0 ? kg_strdup(columns[at]->title) : cell_text(columns[at], json_array_get(rows, row - 1));
+        if (width_of(cells[i]) > widths[at])
+            widths[at] = width_of(cells[i]);
+    }
+    for (size_t i = 0; i < count * height; i++) {
+        print_cell(cells[i], widths[i % count], i % count == count - 1);
+        free(cells[i]);
+    }
+    free(cells);
+}
+
+/* One line for each leaf: "xdp.packets.drop_ban4.packets  7". */
+static void flatten(const json_t *value, const char *path, size_t width, size_t *widest)
+{
+    const char *key;
+    json_t *item;
+    size_t i;
+    char below[512];
+    char *text;
+
+    if (json_is_object(value)) {
+        json_object_foreach((json_t *)(uintptr_t)value, key, item)
+        {
+            snprintf(below, sizeof(below), "%s%s%s", path, *path ? "." : "", key);
+            flatten(item, below, width, widest);
+        }
+        return;
+    }
+    if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
+        json_array_foreach(value, i, item)
+        {
+            snprintf(below, sizeof(below), "%s[%zu]", path, i);
+            flatten(item, below, width, widest);
+        }
+        return;
+    }
+    if (width_of(path) > *widest)
+        *widest = width_of(path);
+    if (width == 0)
+        return;
+    text = plain_text(value);
+    print_cell(path, width, false);
+    print_cell(text, 0, true);
+    free(text);
+}
+
+void print_flat(const json_t *object)
+{
+    size_t widest = 0;
+
+    flatten(object, "", 0, &widest);
+    flatten(object, "", widest, &widest);
+}

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A flag's text into JSON of the shape that the Admin API's schema wants. */
+#include "keyctl/keyctl.h"
+
+#include "base/mem.h"
+#include "base/uuid.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define KEY_FILE_MAX 4096
+
+void field_name(const char *flag, char out[64])
+{
+    size_t i;
+
+    for (i = 0; flag[i] && i < 63; i++)
+        out[i] = flag[i] == '-' ? '_' : flag[i];
+    out[i] = '\0';
+}
+
+static int not_utf8(struct kg_error *err, const char *what)
+{
+    return kg_error_set(err, EINVAL, "%s is not valid UTF-8", what);
+}
+
+static int parse_integer(const char *text, json_t **value)
+{
+    bool negative = text[0] == '-';
+    uint64_t number;
+
+    if (kg_slice_u64(kg_slice_str(text + negative), &number) < 0 || number > INT64_MAX)
+        return -EINVAL;
+    *value = json_integer(negative ? -(json_int_t)number : (json_int_t)number);
+    return 0;
+}
+
+static int parse_boolean(const char *text, json_t **value)
+{
+    bool yes = strcmp(text, "true") == 0;
+
+    if (!yes && strcmp(text, "false") != 0)
+        return -EINVAL;
+    *value = json_boolean(yes);
+    return 0;
+}
+
+static int parse_duration(const char *text, json_t **value)
+{
+    static const struct {
+        char unit;
+        uint64_t seconds;
+    } units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 }, { 'd', 86400 } };
+    struct kg_slice digits = kg_slice_str(text);
+    uint64_t number, seconds = 1;
+
+    for (size_t i = 0; digits.len > 0 && i < sizeof(units) / sizeof(units[0]); i++) {
+        if (digits.ptr[digits.len - 1] != units[i].unit)
+            continue;
+        seconds = units[i].seconds;
+        digits.len--;
+        break;
+    }
+    if (kg_slice_u64(digits, &number) < 0 || number > UINT32_MAX)
+        return -EINVAL;
+    *value = json_integer((json_int_t)(number * seconds));
+    return 0;
+}
+
+/* Adds the elements of a comma-separated text to the array under `name`. */
+static int add_list(json_t *object, const char *name, const char *text)
+{
+    json_t *array = json_object_get(object, name);
+    struct kg_slice rest = kg_slice_str(text);
+    struct kg_slice element;
+
+    if (!json_is_array(array)) {
+        array = json_array();
+        json_object_set_new(object, name, array);
+    }
+    while (kg_slice_next_element(&rest, &element)) {
+        if (json_array_append_new(array, json_stringn(element.ptr, element.len)) < 0)
+            return -EINVAL;
+    }
+    return 0;
+}
+
+/* Settings whose values are lists or always strings; all others are taken as they look. */
+static bool config_is_list(const char *name)
+{
+    return strcmp(name, "key_names") == 0;
+}
+
+static bool config_is_string(const char *name)
+{
+    return strcmp(name, "realm") == 0 || strcmp(name, "anonymous") == 0;
+}
+
+static json_t *config_value(const char *name, const char *text)
+{
+    json_t *value = NULL;
+
+    if (text[0] == '\0')
+        return json_null();
+    if (text[0] == '[' || text[0] == '{' || text[0] == '"')
+        return json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
+    if (config_is_string(name) || (parse_boolean(text, &value) < 0 && parse_integer(text, &value) < 0))
+        value = json_string(text);
+    return value;
+}
+
+static int add_config(json_t *fields, const char *text, struct kg_error *err)
+{
+    json_t *config = json_object_get(fields, "config");
+    size_t len = kg_slice_find(kg_slice_str(text), '=');
+    const char *value = text + len + 1;
+    char name[64];
+    json_t *json;
+
+    if (text[len] != '=' || len == 0 || len >= sizeof(name))
+        return kg_error_set(err, EINVAL, "--config takes NAME=VALUE");
+    memcpy(name, text, len);
+    name[len] = '\0';
+    if (!config) {
+        config = json_object();
+        json_object_set_new(fields, "config", config);
+    }
+    if (config_is_list(name) && value[0] != '[' && value[0] != '\0')
+        return add_list(config, name, value) < 0 ? not_utf8(err, "--config") : 0;
+    if (json_object_get(config, name))
+        return kg_error_set(err, EINVAL, "--config %s is given twice", name);
+    json = config_value(name, value);
+    if (!json || json_object_set_new(config, name, json) < 0)
+        return kg_error_set(err, EINVAL, "--config %s: its value is neither text nor valid JSON", name);
+    return 0;
+}
+
+static int read_all(int fd, char *buf, size_t cap, size_t *len)
+{
+    *len = 0;
+    while (*len < cap) {
+        ssize_t n = read(fd, buf + *len, cap - *len);
+
+        if (n == 0)
+            return 0;
+        if (n < 0 && errno != EINTR)
+            return -errno;
+        *len += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+static int check_key(const char *path, const char *buf, size_t *len, struct kg_error *err)
+{
+    if (*len > KEY_FILE_MAX)
+        return kg_error_set(err, EINVAL, "%s is larger than %d bytes: that is no key file", path,
+                            KEY_FILE_MAX);
+    if (*len > 0 && buf[*len - 1] == '\n')
+        (*len)--;
+    if (*len > 0 && buf[*len - 1] == '\r')
+        (*len)--;
+    if (*len == 0)
+        return kg_error_set(err, EINVAL, "%s holds no key", path);
+    if (memchr(buf, '\n', *len) || memchr(buf, '\0', *len))
+        return kg_error_set(err, EINVAL, "%s holds more than one line", path);
+    return 0;
+}
+
+/* The key itself is in no message. */
+static int read_key(json_t *fields, const char *path, struct kg_error *err)
+{
+    bool is_stdin = strcmp(path, "-") == 0;
+    int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    char buf[KEY_FILE_MAX + 1];
+    size_t len;
+    int rc;
+
+    if (is_stdin)
+        path = "standard input";
+    if (fd < 0)
+        return kg_error_set(err, EINVAL, "cannot open %s: %s", path, strerror(errno));
+    rc = read_all(fd, buf, sizeof(buf), &len);
+    if (!is_stdin)
+        close(fd);
+    if (rc < 0)
+        rc = kg_error_set(err, EINVAL, "cannot read %s: %s", path, strerror(-rc));
+    else
+        rc = check_key(path, buf, &len, err);
+    if (rc == 0 && json_object_set_new(fields, "key", json_stringn(buf, len)) < 0)
+        rc = not_utf8(err, path);
+    kg_wipe(buf, sizeof(buf));
+    return rc;
+}
+
+static int set_scalar(json_t *fields, const struct flag *flag, const char *name, const char *text,
+                      struct kg_error *err)
+{
+    static const char *const wanted[] = {
+        [FLAG_STRING] = "text",
+        [FLAG_INTEGER] = "a whole number",
+        [FLAG_BOOLEAN] = "true or false",
+        [FLAG_DURATION] = "a time such as 300, 90s, 5m, 2h or 1d",
+    };
+    json_t *value = NULL;
+    int rc = 0;
+
+    if (text[0] == '\0')
+        value = json_null(); /* unset: the API's null */
+    else if (flag->kind == FLAG_INTEGER)
+        rc = parse_integer(text, &value);
+    else if (flag->kind == FLAG_BOOLEAN)
+        rc = parse_boolean(text, &value);
+    else if (flag->kind == FLAG_DURATION)
+        rc = parse_duration(text, &value);
+    else
+        value = json_string(text);
+    if (rc < 0)
+        return kg_error_set(err, EINVAL, "--%s takes %s, not \"%s\"", flag->name, wanted[flag->kind], text);
+    return json_object_set_new(fields, name, value) < 0 ? not_utf8(err, "the command line") : 0;
+}
+
+static int set_foreign(json_t *fields, const struct flag *flag, const char *name, const char *text,
+                       struct kg_error *err)
+{
+    const char *key = kg_uuid_valid(kg_slice_str(text)) ? "id" : flag->parent_key;
+    json_t *value = text[0] ? json_pack("{s:s}", key, text) : json_null();
+
+    return json_object_set_new(fields, name, value) < 0 ? not_utf8(err, "the command line") : 0;
+}
+
+int set_value(json_t *fields, const struct flag *flag, const char *text, struct kg_error *err)
+{
+    char name[64];
+    json_t *before;
+
+    if (flag->kind == FLAG_CONFIG)
+        return add_config(fields, text, err);
+    field_name(flag->kind == FLAG_KEY_FILE ? "key" : flag->name, name);
+    before = json_object_get(fields, name);
+    if (flag->kind == FLAG_LIST && text[0] != '\0')
+        return add_list(fields, name, text) < 0 ? not_utf8(err, "the command line") : 0;
+    if (before)
+        return kg_error_set(err, EINVAL, "--%s is given twice", flag->name);
+    if (flag->kind == FLAG_KEY_FILE)
+        return read_key(fields, text, err);
+    if (flag->kind == FLAG_FOREIGN)
+        return set_foreign(fields, flag, name, text, err);
+    return set_scalar(fields, flag, name, text, err);
+}

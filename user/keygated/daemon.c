@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "keygated/daemon.h"
+
+#include "admin/admin.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/resolver.h"
+#include "io/ring.h"
+#include "keygate/version.h"
+#include "keygated/privileges.h"
+#include "keygated/snapshots.h"
+#include "policy/policy.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TICK_MS      50
+#define SIGNAL_BATCH 65536 /* signals handled in one go, so that a flood of them leaves room for operators */
+
+struct kg_daemon {
+    const struct kg_config *config;
+    struct kg_proxy_config proxy;
+    struct kg_poller *poller;
+    struct kg_store *store;
+    struct kg_model *model;
+    struct kg_guard *guard;
+    struct kg_admin *admin;
+    struct kg_resolver *resolver;
+    struct kg_worker *workers[KG_WORKERS_MAX];
+    struct kg_usage_table *usage[KG_WORKERS_MAX];
+    size_t worker_count;
+    struct kg_snapshots snapshots;
+    int signal_fd, event_fd;
+    int *listeners; /* one row for each worker until the workers have them */
+    bool fresh_pins; /* nothing was pinned before this start */
+    struct kg_identity identity;
+    bool draining;
+    uint64_t drain_until;
+};
+
+/* ---- what the parts ask of the daemon ---- */
+
+static void watch_hosts(struct kg_daemon *daemon)
+{
+    kg_resolver_begin(daemon->resolver);
+    kg_model_each_host(daemon->model, (void (*)(void *, const char *))kg_resolver_watch, daemon->resolver);
+    kg_resolver_commit(daemon->resolver);
+}
+
+static void publish(void *ctx)
+{
+    struct kg_daemon *daemon = ctx;
+    struct kg_snapshot *snapshot = kg_model_snapshot(daemon->model);
+
+    kg_snapshots_add(&daemon->snapshots, snapshot);
+    for (size_t i = 0; i < daemon->worker_count; i++)
+        kg_worker_publish(daemon->workers[i], snapshot);
+    watch_hosts(daemon);
+}
+
+static void address_changed(void *ctx, const char *host, const struct sockaddr *addr, socklen_t addr_len)
+{
+    struct kg_daemon *daemon = ctx;
+
+    if (!addr)
+        kg_log(KG_LOG_WARN, "the host name %s has no address", host);
+    if (!kg_model_set_address(daemon->model, host, addr, addr_len))
+        return;
+    struct kg_snapshot *snapshot = kg_model_snapshot(daemon->model);
+    kg_snapshots_add(&daemon->snapshots, snapshot);
+    for (size_t i = 0; i < daemon->worker_count; i++)
+        kg_worker_publish(daemon->workers[i], snapshot);
+}
+
+static void ban_changed(void *ctx, const struct kg_addr *source, uint64_t until_ms)
+{
+    struct kg_daemon *daemon = ctx;
+
+    for (size_t i = 0; i < daemon->worker_count; i++)
+        kg_worker_ban(daemon->workers[i], source, until_ms);
+}
+
+/* The model is there before the guard is: the guard's slots are asked for through the daemon. */
+static uint32_t take_slot(void *ctx, const char *consumer_id, const char *name)
+{
+    struct kg_slot_source slots = kg_guard_slots(((struct kg_daemon *)ctx)->guard);
+
+    return slots.take(slots.ctx, consumer_id, name);
+}
+
+static void give_back_slot(void *ctx, uint32_t slot, const char *consumer_id)
+{
+    struct kg_slot_source slots = kg_guard_slots(((struct kg_daemon *)ctx)->guard);
+
+    slots.give_back(slots.ctx, slot, consumer_id);
+}
+
+static const struct {
+    const char *name;
+    size_t offset;
+} figures[] = {
+    { "connections_accepted", offsetof(struct kg_worker_stats, accepted) },
+    { "connections_active", offsetof(struct kg_worker_stats, active) },
+    { "connections_refused", offsetof(struct kg_worker_stats, refused) },
+    { "connections_banned", offsetof(struct kg_worker_stats, banned) },
+    { "total_requests", offsetof(struct kg_worker_stats, requests) },
+    { "malformed_requests", offsetof(struct kg_worker_stats, malformed) },
+    { "upstream_connects", offsetof(struct kg_worker_stats, upstream_connects) },
+    { "upstream_reuses", offsetof(struct kg_worker_stats, upstream_reuses) },
+    { "upstream_errors", offsetof(struct kg_worker_stats, upstream_errors) },
+    { "buffer_starvations", offsetof(struct kg_worker_stats, starved) },
+};
+
+static uint64_t sum_figure(const struct kg_daemon *daemon, size_t offset)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < daemon->worker_count; i++) {
+        const char *stats = (const char *)kg_worker_stats(daemon->workers[i]);
+
+        sum += atomic_load_explicit((const _Atomic uint64_t *)(const void *)(stats + offset), memory_order_relaxed);
+    }
+    return sum;
+}
+
+static void add_status(void *ctx, json_t *into)
+{
+    struct kg_daemon *daemon = ctx;
+
+    json_object_set_new(into, "workers", json_integer((json_int_t)daemon->worker_count));
+    for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
+        json_object_set_new(into, figures[i].name,
+                            json_integer((json_int_t)sum_figure(daemon, figures[i].offset)));
+}
+
+/* ---- events of the control thread ---- */
+
+static void take_signals(void *ctx, uint32_t events)
+{
+    struct kg_daemon *daemon = ctx;
+    struct kg_signal signal;
+    uint64_t count;
+    size_t budget = SIGNAL_BATCH;
+
+    if (events && read(daemon->event_fd, &count, sizeof(count)) < 0)
+        return;
+    for (size_t i = 0; i < daemon->worker_count; i++) {
+        struct kg_signal_queue *queue = kg_worker_signals(daemon->workers[i]);
+
+        for (; budget > 0 && kg_signal_pop(queue, &signal); budget--)
+            kg_guard_signal(daemon->guard, &signal);
+    }
+}
+
+static bool all_finished(const struct kg_daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->worker_count; i++) {
+        if (!kg_worker_finished(daemon->workers[i]))
+            return false;
+    }
+    return true;
+}
+
+static void tick(void *ctx, uint32_t events)
+{
+    struct kg_daemon *daemon = ctx;
+    uint64_t now = kg_clock_ms();
+
+    /* A wake-up is only sent for an empty queue: what a full batch left behind is taken here. */
+    take_signals(daemon, 0);
+    kg_guard_tick(daemon->guard, daemon->usage, daemon->worker_count, now);
+    kg_snapshots_retire(&daemon->snapshots, daemon->workers, daemon->worker_count);
+    if (daemon->draining && (all_finished(daemon) || now >= daemon->drain_until))
+        kg_poller_stop(daemon->poller);
+}
+
+static void stop_requested(void *ctx, uint32_t events)
+{
+    struct kg_daemon *daemon = ctx;
+    struct signalfd_siginfo info;
+
+    if (read(daemon->signal_fd, &info, sizeof(info)) != sizeof(info))
+        return;
+    if (daemon->draining) {
+        kg_poller_stop(daemon->poller);
+        return;
+    }
+    daemon->draining = true;
+    daemon->drain_until = kg_clock_ms() + daemon->config->drain_timeout;
+    kg_log(KG_LOG_INFO, "stopping: no new connections, running requests have %u ms to end", daemon->config->drain_timeout);
+    for (size_t i = 0; i < daemon->worker_count; i++)
+        kg_worker_drain(daemon->workers[i]);
+}
+
+/* ---- start, in the order of what may fail ---- */
+
+static int check_system(struct kg_daemon *daemon, struct kg_error *err)
+{
+    struct rlimit files;
+
+    if (geteuid() != 0)
+        return kg_error_set(err, EPERM,
+                            "must be started as root: it loads BPF programs and opens ports before it becomes the user '%s'",
+                            daemon->config->user);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    return kg_ring_probe(err);
+}
+
+static int open_events(struct kg_daemon *daemon, struct kg_error *err)
+{
+    sigset_t stop;
+
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigaddset(&stop, SIGINT);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
+    daemon->signal_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+    daemon->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (daemon->signal_fd < 0 || daemon->event_fd < 0)
+        return kg_error_set(err, errno, "cannot make event descriptors: %s", strerror(errno));
+    int rc = kg_poller_new(&daemon->poller, err);
+    if (rc < 0)
+        return rc;
+    rc = kg_poller_add(daemon->poller, daemon->signal_fd, EPOLLIN, stop_requested, daemon);
+    if (rc == 0)
+        rc = kg_poller_add(daemon->poller, daemon->event_fd, EPOLLIN, take_signals, daemon);
+    if (rc == 0)
+        rc = kg_poller_every(daemon->poller, TICK_MS, tick, daemon);
+    return rc < 0 ? kg_error_set(err, -rc, "cannot watch event descriptors: %s", strerror(-rc)) : 0;
+}
+
+static int open_admin(struct kg_daemon *daemon, struct kg_error *err)
+{
+    struct kg_admin_config config = {
+        .socket_path = daemon->config->admin.socket,
+        .group = daemon->config->admin.group,
+    };
+    struct kg_admin_parts parts = {
+        .poller = daemon->poller,
+        .store = daemon->store,
+        .model = daemon->model,
+        .guard = daemon->guard,
+        .publish = publish,
+        .status = add_status,
+        .ctx = daemon,
+    };
+
+    return kg_admin_open(&config, &parts, &daemon->admin, err);
+}
+
+static int open_listeners(struct kg_daemon *daemon, struct kg_error *err)
+{
+    size_t count = daemon->proxy.listen_count, workers = daemon->config->workers;
+    int column[KG_WORKERS_MAX];
+
+    daemon->listeners = kg_calloc(workers * KG_LISTENERS_MAX, sizeof(int));
+    for (size_t i = 0; i < workers * KG_LISTENERS_MAX; i++)
+        daemon->listeners[i] = -1;
+    for (size_t i = 0; i < count; i++) {
+        int rc = kg_listen_open(&daemon->proxy.listen[i], (unsigned)workers, column, err);
+
+        if (rc < 0)
+            return rc;
+        for (size_t w = 0; w < workers; w++)
+            daemon->listeners[w * KG_LISTENERS_MAX + i] = column[w];
+    }
+    return 0;
+}
+
+static int open_guard(struct kg_daemon *daemon, struct kg_error *err)
+{
+    struct kg_guard_config config;
+
+    kg_config_guard(daemon->config, &config);
+    config.workers = daemon->config->workers;
+    daemon->fresh_pins = access(config.bpf_dir, F_OK) != 0;
+    int rc = kg_guard_open(&config, daemon->store, &daemon->guard, err);
+    if (rc < 0)
+        return rc;
+    kg_guard_on_ban(daemon->guard, ban_changed, daemon);
+    kg_admin_set_guard(daemon->admin, daemon->guard);
+    return 0;
+}
+
+static int give_up_root(struct kg_daemon *daemon, struct kg_error *err)
+{
+    const char *user = daemon->config->user;
+    int rc = kg_identity_find(user, &daemon->identity, err);
+
+    if (rc < 0 || !daemon->identity.found || daemon->identity.uid == 0)
+        return rc;
+    rc = kg_store_chown(daemon->store, daemon->identity.uid, daemon->identity.gid, err);
+    return rc < 0 ? rc : kg_privileges_drop(user, &daemon->identity, err);
+}
+
+static int load_model(struct kg_daemon *daemon, struct kg_error *err)
+{
+    int rc = kg_store_load(daemon->store, daemon->model, err);
+    if (rc < 0)
+        return rc;
+    rc = kg_resolver_new(daemon->poller, address_changed, daemon, &daemon->resolver, err);
+    if (rc < 0)
+        return rc;
+    kg_snapshots_add(&daemon->snapshots, kg_model_snapshot(daemon->model));
+    watch_hosts(daemon);
+    return 0;
+}
+
+static void preload_ban(void *ctx, const struct kg_ban_info *info)
+{
+    int64_t left = info->expires - kg_clock_wall();
+
+    if (info->expires == 0)
+        kg_worker_preload_ban(ctx, &info->source, 0);
+    else if (left > 0)
+        kg_worker_preload_ban(ctx, &info->source, kg_clock_ms() + (uint64_t)left * 1000);
+}
+
+static int start_workers(struct kg_daemon *daemon, struct kg_error *err)
+{
+    struct kg_snapshot *snapshot = daemon->snapshots.list[daemon->snapshots.count - 1];
+
+    for (unsigned i = 0; i < daemon->config->workers; i++) {
+        struct kg_worker *worker = kg_worker_new(&daemon->proxy, i, daemon->listeners + i * KG_LISTENERS_MAX);
+
+        /* They are the worker's now. */
+        for (size_t l = 0; l < KG_LISTENERS_MAX; l++)
+            daemon->listeners[i * KG_LISTENERS_MAX + l] = -1;
+        daemon->workers[i] = worker;
+        daemon->usage[i] = kg_worker_usage(worker);
+        daemon->worker_count++;
+        kg_guard_each_ban(daemon->guard, preload_ban, worker);
+        int rc = kg_worker_start(worker, snapshot, err);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static void say_interfaces(const struct kg_daemon *daemon)
+{
+    const struct kg_guard_interface *list;
+    size_t count = kg_guard_interfaces(daemon->guard, &list);
+
+    for (size_t i = 0; i < count; i++) {
+        if (list[i].native)
+            kg_log(KG_LOG_INFO, "XDP on %s: native", list[i].name);
+        else
+            kg_log(KG_LOG_WARN, "XDP on %s: generic, slower than native (%s)", list[i].name,
+                   list[i].note[0] ? list[i].note : "as configured");
+    }
+    if (count == 0)
+        kg_log(KG_LOG_WARN, "missing: xdp.interfaces names no interface, so bans are enforced in user space only");
+}
+
+static void say_hello(const struct kg_daemon *daemon)
+{
+    const struct kg_config *config = daemon->config;
+    char text[KG_ADDR_TEXT];
+
+    kg_log(KG_LOG_INFO, "keygated %s: %u worker%s", KG_VERSION, config->workers, config->workers == 1 ? "" : "s");
+    for (size_t i = 0; i < config->listen_count; i++)
+        kg_log(KG_LOG_INFO, "listening on %s", kg_listen_text(&config->listen[i], text));
+    kg_log(KG_LOG_INFO, "Admin API on %s", config->admin.socket);
+    say_interfaces(daemon);
+    if (!daemon->identity.found)
+        kg_log(KG_LOG_WARN, "missing: there is no user '%s', so the daemon stays root", config->user);
+    kg_log(KG_LOG_INFO, "ready");
+}
+
+static void fill_proxy(struct kg_daemon *daemon)
+{
+    const struct kg_config *config = daemon->config;
+
+    daemon->proxy = (struct kg_proxy_config){
+        .listen_count = config->listen_count,
+        .limits = { .line = config->http.max_request_line,
+                    .bytes = config->http.max_head,
+                    .headers = config->http.max_headers },
+        .header_timeout_ms = config->http.header_timeout,
+        .keepalive_timeout_ms = config->http.keepalive_timeout,
+        .max_connections = config->http.max_connections,
+        .buffers = config->http.buffers,
+        .buffer_size = config->http.buffer_size,
+        .max_idle = config->upstream.max_idle,
+        .idle_timeout_ms = config->upstream.idle_timeout,
+        .consumer_slots = config->guard.consumer_slots,
+        .control_fd = daemon->event_fd,
+    };
+    memcpy(daemon->proxy.listen, config->listen, config->listen_count * sizeof(config->listen[0]));
+    kg_store_index_key(daemon->store, daemon->proxy.index_key);
+}
+
+static int start(struct kg_daemon *daemon, struct kg_error *err)
+{
+    const struct kg_config *config = daemon->config;
+    struct kg_slot_source slots = { .ctx = daemon, .take = take_slot, .give_back = give_back_slot };
+    int rc = check_system(daemon, err);
+
+    if (rc == 0)
+        rc = open_events(daemon, err);
+    if (rc == 0)
+        rc = kg_store_open(config->state_dir, &daemon->store, err);
+    if (rc < 0)
+        return rc;
+    kg_policies_register();
+    daemon->model = kg_model_new(&slots);
+    fill_proxy(daemon);
+    rc = open_listeners(daemon, err);
+    if (rc == 0)
+        rc = open_admin(daemon, err);
+    /* The first thing that outlives us, so it comes after all that is likely to fail. */
+    if (rc == 0)
+        rc = open_guard(daemon, err);
+    if (rc == 0)
+        rc = give_up_root(daemon, err);
+    if (rc == 0)
+        rc = load_model(daemon, err);
+    return rc == 0 ? start_workers(daemon, err) : rc;
+}
+
+int kg_daemon_start(const struct kg_config *config, struct kg_daemon **out, struct kg_error *err)
+{
+    struct kg_daemon *daemon = kg_calloc(1, sizeof(*daemon));
+
+    daemon->config = config;
+    daemon->signal_fd = daemon->event_fd = -1;
+    int rc = start(daemon, err);
+    if (rc < 0) {
+        bool undo = daemon->guard && daemon->fresh_pins;
+        kg_daemon_free(daemon);
+        if (undo)
+            kg_guard_detach(config->xdp.bpf_dir, NULL);
+        return rc;
+    }
+    say_hello(daemon);
+    *out = daemon;
+    return 0;
+}
+
+void kg_daemon_run(struct kg_daemon *daemon)
+{
+    kg_poller_run(daemon->poller);
+    kg_log(KG_LOG_INFO, "%s; bans stay in force in the kernel",
+           all_finished(daemon) ? "stopped: every request ended" : "stopped: requests were still running");
+}
+
+static void close_listeners(struct kg_daemon *daemon)
+{
+    for (size_t i = 0; daemon->listeners && i < daemon->config->workers * KG_LISTENERS_MAX; i++) {
+        if (daemon->listeners[i] >= 0)
+            close(daemon->listeners[i]);
+    }
+    free(daemon->listeners);
+}
+
+void kg_daemon_free(struct kg_daemon *daemon)
+{
+    if (daemon->admin)
+        kg_admin_close(daemon->admin);
+    /* The last figures, while the workers' tables are there. */
+    if (daemon->guard && daemon->worker_count > 0)
+        kg_guard_tick(daemon->guard, daemon->usage, daemon->worker_count, kg_clock_ms() + 1000);
+    for (size_t i = 0; i < daemon->worker_count; i++)
+        kg_worker_stop(daemon->workers[i]);
+    close_listeners(daemon);
+    kg_snapshots_free(&daemon->snapshots);
+    if (daemon->resolver)
+        kg_resolver_free(daemon->resolver);
+    if (daemon->model)
+        kg_model_free(daemon->model);
+    if (daemon->guard)
+        kg_guard_close(daemon->guard);
+    if (daemon->store)
+        kg_store_close(daemon->store);
+    if (daemon->poller)
+        kg_poller_free(daemon->poller);
+    if (daemon->signal_fd >= 0)
+        close(daemon->signal_fd);
+    if (daemon->event_fd >= 0)
+        close(daemon->event_fd);
+    kg_wipe(daemon->proxy.index_key, sizeof(daemon->proxy.index_key));
+    free(daemon);
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "keygated/setting.h"
+
+#include <stdio.h>
+
+#define MS     1u
+#define SECOND 1000u
+#define HOUR   (3600 * SECOND)
+#define DAY    (24 * HOUR)
+#define KIB    1024u
+
+static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
+static const char *const xdp_modes[] = { "auto", "native", "generic", NULL };
+_Static_assert(KG_LOG_ERROR == 0 && KG_LOG_DEBUG == 3, "log_levels follows enum kg_log_level");
+_Static_assert(KG_XDP_AUTO == 0 && KG_XDP_GENERIC == 2, "xdp_modes follows enum kg_xdp_mode");
+_Static_assert(sizeof(enum kg_log_level) == 4 && sizeof(enum kg_xdp_mode) == 4,
+               "choices are stored as four bytes");
+
+#define FIELD(name)    offsetof(struct kg_config, name)
+#define TEXT_MAX(name) (sizeof(((struct kg_config *)0)->name) - 1)
+
+const struct kg_setting kg_settings[KG_SETTINGS] = {
+    { "listen", "[\"127.0.0.1:9080\"]", "Addresses to take requests on: IPv4:port or [IPv6]:port.", NULL,
+      FIELD(listen), KG_SETTING_LISTEN, 1, KG_CONFIG_LISTEN_MAX },
+    { "workers", "0", "Threads that serve traffic; 0 = one for each CPU.", NULL, FIELD(workers),
+      KG_SETTING_COUNT, 0, 256 },
+    { "user", "keygate",
+      "Become this user after the start; when there is no such user, stay root and say so.", NULL,
+      FIELD(user), KG_SETTING_NAME, 0, TEXT_MAX(user) },
+    { "state_dir", "/var/lib/keygate",
+      "Folder of the database keygate.db and of master.key, which encrypts the API keys in it.", NULL,
+      FIELD(state_dir), KG_SETTING_PATH, 0, TEXT_MAX(state_dir) },
+    { "log_level", "info", "How much to log: error, warn, info or debug.", log_levels, FIELD(log_level),
+      KG_SETTING_CHOICE, 0, 0 },
+    { "drain_timeout", "10s", "How long a shutdown waits for requests that are under way.", NULL,
+      FIELD(drain_timeout), KG_SETTING_DURATION, 0, HOUR },
+
+    { "admin.socket", "/run/keygate/admin.sock", "UNIX socket of the Admin API, which keyctl talks to.", NULL,
+      FIELD(admin.socket), KG_SETTING_PATH, 0, TEXT_MAX(admin.socket) },
+    { "admin.group", "keygate", "Members of this group may use the Admin API, besides root.", NULL,
+      FIELD(admin.group), KG_SETTING_NAME, 0, TEXT_MAX(admin.group) },
+
+    { "http.max_request_line", "8k", "Longest request line; a longer one is answered 414.", NULL,
+      FIELD(http.max_request_line), KG_SETTING_SIZE, 256, 64 * KIB },
+    { "http.max_head", "32k",
+      "Largest request head, request line and headers together; a larger one is answered 431.", NULL,
+      FIELD(http.max_head), KG_SETTING_SIZE, 1 * KIB, 64 * KIB },
+    { "http.max_headers", "100", "Most headers in one request; more are answered 431.", NULL,
+      FIELD(http.max_headers), KG_SETTING_COUNT, 8, 128 },
+    { "http.header_timeout", "10s", "How long a client may take to send a request head.", NULL,
+      FIELD(http.header_timeout), KG_SETTING_DURATION, 100 * MS, HOUR },
+    { "http.keepalive_timeout", "75s", "How long a client's connection may stay idle between two requests.",
+      NULL, FIELD(http.keepalive_timeout), KG_SETTING_DURATION, 100 * MS, DAY },
+    { "http.max_connections", "8192", "Most client connections at a time, for each worker.", NULL,
+      FIELD(http.max_connections), KG_SETTING_COUNT, 1, 1000000 },
+    { "http.buffer_size", "8k", "Size of one receive buffer.", NULL, FIELD(http.buffer_size), KG_SETTING_SIZE,
+      1 * KIB, 64 * KIB },
+    { "http.buffers", "512", "Number of receive buffers, for each worker; a power of two.", NULL,
+      FIELD(http.buffers), KG_SETTING_POWER, 16, 32768 },
+
+    { "upstream.max_idle", "64",
+      "Most idle connections kept for reuse, for each worker and upstream address.", NULL,
+      FIELD(upstream.max_idle), KG_SETTING_COUNT, 0, 65535 },
+    { "upstream.idle_timeout", "60s", "How long such a connection is kept.", NULL,
+      FIELD(upstream.idle_timeout), KG_SETTING_DURATION, 100 * MS, DAY },
+
+    { "xdp.interfaces", "[]",
+      "Network interfaces on which banned sources are dropped by XDP; none = bans are enforced in user space "
+      "only.",
+      NULL, FIELD(xdp.interfaces), KG_SETTING_INTERFACES, 0, KG_INTERFACES_MAX },
+    { "xdp.mode", "auto",
+      "native = in the driver, generic = in the kernel's general path, auto = native where the driver can.",
+      xdp_modes, FIELD(xdp.mode), KG_SETTING_CHOICE, 0, 0 },
+    { "xdp.bpf_dir", KG_BPF_DIR,
+      "Folder of the pinned BPF maps, program and links; it lies in a BPF file system.", NULL,
+      FIELD(xdp.bpf_dir), KG_SETTING_PATH, 0, TEXT_MAX(xdp.bpf_dir) },
+
+    { "guard.threshold", "10",
+      "Failures of one source within the window that make a ban; 0 = never ban by itself.", NULL,
+      FIELD(guard.threshold), KG_SETTING_COUNT, 0, 1000000 },
+    { "guard.window", "60s", "The time over which failures are counted.", NULL, FIELD(guard.window),
+      KG_SETTING_SECONDS, SECOND, DAY },
+    { "guard.ban_time", "5m", "Length of a first ban; it doubles with each further ban of the same source.",
+      NULL, FIELD(guard.ban_time), KG_SETTING_SECONDS, SECOND, 30 * DAY },
+    { "guard.ban_time_max", "24h", "The longest a ban can become by doubling.", NULL,
+      FIELD(guard.ban_time_max), KG_SETTING_SECONDS, SECOND, 30 * DAY },
+    { "guard.ban_memory", "24h", "How long after its end a ban still counts for the doubling.", NULL,
+      FIELD(guard.ban_memory), KG_SETTING_SECONDS, 0, 30 * DAY },
+    { "guard.sources", "65536", "Most sources whose failures are counted at a time.", NULL,
+      FIELD(guard.sources), KG_SETTING_COUNT, 16, 1 << 20 },
+    { "guard.max_bans", "65536", "Most bans in the kernel at a time, for IPv4 and for IPv6 each.", NULL,
+      FIELD(guard.max_bans), KG_SETTING_COUNT, 16, 1 << 20 },
+    { "guard.max_allow", "1024", "Most networks on the allow-list, for IPv4 and for IPv6 each.", NULL,
+      FIELD(guard.max_allow), KG_SETTING_COUNT, 16, 65536 },
+    { "guard.consumer_slots", "1024", "Most consumers with counters of their own; all others share one set.",
+      NULL, FIELD(guard.consumer_slots), KG_SETTING_COUNT, 16, 1 << 20 },
+    { "guard.allow", "[]", "Addresses and networks that are never banned.", NULL, FIELD(guard.allow),
+      KG_SETTING_NETWORKS, 0, 65536 },
+};
+
+_Static_assert(sizeof(kg_settings) / sizeof(kg_settings[0]) == KG_SETTINGS, "KG_SETTINGS counts the table");
+
+const struct kg_setting *kg_setting_find(const char *path)
+{
+    for (size_t i = 0; i < KG_SETTINGS; i++) {
+        if (strcmp(kg_settings[i].path, path) == 0)
+            return &kg_settings[i];
+    }
+    return NULL;
+}
+
+bool kg_setting_is_group(const char *name)
+{
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < KG_SETTINGS; i++) {
+        if (strncmp(kg_settings[i].path, name, len) == 0 && kg_settings[i].path[len] == '.')
+            return true;
+    }
+    return false;
+}
+
+/* Levenshtein's distance. Neither text is longer than KG_SETTING_PATH_MAX. */
+static unsigned distance(const char *a, const char *b)
+{
+    unsigned row[KG_SETTING_PATH_MAX + 1];
+    size_t b_len = strlen(b);
+
+    for (unsigned j = 0; j <= b_len; j++)
+        row[j] = j;
+    for (unsigned i = 1; a[i - 1]; i++) {
+        unsigned diagonal = row[0];
+
+        row[0] = i;
+        for (unsigned j = 1; j <= b_len; j++) {
+            unsigned best = diagonal + (a[i - 1] != b[j - 1]);
+
+            diagonal = row[j];
+            best = best < row[j] + 1 ? best : row[j] + 1;
+            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
+        }
+    }
+    return row[b_len];
+}
+
+static const char *leaf(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+
+    return dot ? dot + 1 : path;
+}
+
+const char *kg_setting_nearest(const char *path, char group[KG_SETTING_PATH_MAX + 1])
+{
+    unsigned limit = strlen(path) < 6 ? 2 : 3, best = limit + 1;
+    const char *found = NULL;
+
+    for (size_t i = 0; i < KG_SETTINGS; i++) {
+        const char *known = kg_settings[i].path, *dot = strchr(known, '.');
+        unsigned far = distance(path, known);
+
+        if (strcmp(leaf(path), leaf(known)) == 0 && far > 1)
+            far = 1;
+        if (far < best) {
+            best = far;
+            found = known;
+        }
+        snprintf(group, KG_SETTING_PATH_MAX + 1, "%.*s", dot ? (int)(dot - known) : 0, known);
+        if (dot && distance(path, group) < best)
+            return group;
+    }
+    return found;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Inside the model room: the rules for single values, and how violations are noted. Control thread only. */
+#ifndef KG_MODEL_CHECKS_H
+#define KG_MODEL_CHECKS_H
+
+#include "model/schema.h"
+
+/* Rules for one value, as struct kg_field's `check` wants them. The value is a string of at least one byte.
+ */
+const char *kg_check_name(const json_t *value, char scratch[256]);
+const char *kg_check_identity(const json_t *value, char scratch[256]);
+const char *kg_check_tag(const json_t *value, char scratch[256]);
+const char *kg_check_key(const json_t *value, char scratch[256]);
+const char *kg_check_service_host(const json_t *value, char scratch[256]);
+const char *kg_check_service_path(const json_t *value, char scratch[256]);
+const char *kg_check_route_host(const json_t *value, char scratch[256]);
+const char *kg_check_route_path(const json_t *value, char scratch[256]);
+const char *kg_check_method(const json_t *value, char scratch[256]);
+const char *kg_check_plugin_name(const json_t *value, char scratch[256]);
+
+/* Notes a message for a field, or, with field NULL, for the entity as a whole. The first one for a field
+ * stays. */
+void kg_violate(json_t *violations, const char *field, const char *message);
+
+/* The message as a JSON string, whatever its bytes are. */
+json_t *kg_message_json(const char *message);
+
+/* The fields of an entity with a plugin's config filled in from the plugin's type; ended by a NULL name. */
+#define KG_FIELDS_MAX 24
+void kg_entity_fields(const struct kg_entity *entity, const char *plugin_name,
+                      struct kg_field out[KG_FIELDS_MAX]);
+
+/* The field of this name in an array of fields, or NULL; fields may be NULL. */
+const struct kg_field *kg_field_find(const struct kg_field *fields, const char *name);
+
+/* Service `url`: expands it in place into protocol, host, port and path. NULL, or what is wrong with it. */
+const char *kg_url_expand(json_t *input);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The table of entities (reference/kong.md 1.10, 4, 5.2) and of the plugins' types. Only what keygate can
+ * honour is in it. */
+#include "model/checks.h"
+#include "base/assert.h"
+
+#define PLUGINS_MAX 64
+
+static const char *const service_protocols[] = { "http", NULL };
+static const char *const route_protocols[] = { "http", NULL };
+static const char *const plugin_protocols[] = { "grpc", "grpcs", "http", "https", NULL };
+static const char *const plugin_unique[] = { "name", "route", "service", "consumer", NULL };
+
+/* clang-format off */
+#define FIELD_ID         { .name = "id", .type = KG_F_UUID, .required = true, .automatic = true, .immutable_ = true }
+#define FIELD_CREATED_AT { .name = "created_at", .type = KG_F_TIMESTAMP, .required = true, .automatic = true }
+#define FIELD_UPDATED_AT { .name = "updated_at", .type = KG_F_TIMESTAMP, .required = true, .automatic = true }
+#define FIELD_TAGS       { .name = "tags", .type = KG_F_STRING_SET, .check = kg_check_tag }
+#define FIELD_NAME       { .name = "name", .type = KG_F_STRING, .unique = true, .check = kg_check_name }
+#define FIELD_ENABLED    { .name = "enabled", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" }
+#define FIELD_TIMEOUT(n) { .name = n, .type = KG_F_INTEGER, .required = true, .default_json = "60000", \
+                           .bounded = true, .min = 1, .max = 2147483646 }
+#define FIELD_SCOPE(n, e) { .name = n, .type = KG_F_FOREIGN, .reference = e, .cascade = true }
+
+static const struct kg_field service_fields[] = {
+    FIELD_ID,
+    FIELD_NAME,
+    { .name = "protocol", .type = KG_F_STRING, .required = true, .default_json = "\"http\"", .one_of = service_protocols },
+    { .name = "host", .type = KG_F_STRING, .required = true, .check = kg_check_service_host },
+    { .name = "port", .type = KG_F_INTEGER, .required = true, .default_json = "80", .bounded = true, .min = 1, .max = 65535 },
+    { .name = "path", .type = KG_F_STRING, .check = kg_check_service_path },
+    FIELD_TIMEOUT("connect_timeout"),
+    FIELD_TIMEOUT("write_timeout"),
+    FIELD_TIMEOUT("read_timeout"),
+    FIELD_ENABLED,
+    FIELD_TAGS,
+    FIELD_CREATED_AT,
+    FIELD_UPDATED_AT,
+    { 0 },
+};
+
+static const struct kg_field route_fields[] = {
+    FIELD_ID,
+    FIELD_NAME,
+    { .name = "service", .type = KG_F_FOREIGN, .reference = KG_SERVICES },
+    { .name = "protocols", .type = KG_F_STRING_SET, .required = true, .default_json = "[\"http\"]", .one_of = route_protocols },
+    { .name = "methods", .type = KG_F_STRING_SET, .check = kg_check_method },
+    { .name = "hosts", .type = KG_F_STRING_SET, .check = kg_check_route_host },
+    { .name = "paths", .type = KG_F_STRING_SET, .check = kg_check_route_path },
+    { .name = "strip_path", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
+    { .name = "preserve_host", .type = KG_F_BOOLEAN, .required = true, .default_json = "false" },
+    FIELD_TAGS,
+    FIELD_CREATED_AT,
+    FIELD_UPDATED_AT,
+    { 0 },
+};
+
+static const struct kg_field consumer_fields[] = {
+    FIELD_ID,
+    { .name = "username", .type = KG_F_STRING, .unique = true, .check = kg_check_identity },
+    { .name = "custom_id", .type = KG_F_STRING, .unique = true, .check = kg_check_identity },
+    FIELD_TAGS,
+    FIELD_CREATED_AT,
+    FIELD_UPDATED_AT,
+    { 0 },
+};
+
+static const struct kg_field credential_fields[] = {
+    FIELD_ID,
+    { .name = "consumer", .type = KG_F_FOREIGN, .required = true, .reference = KG_CONSUMERS, .cascade = true },
+    { .name = "key", .type = KG_F_STRING, .required = true, .automatic = true, .unique = true, .secret = true,
+      .check = kg_check_key },
+    { .name = "ttl", .type = KG_F_INTEGER, .lifetime = true, .bounded = true, .min = 0, .max = 100000000 },
+    FIELD_TAGS,
+    FIELD_CREATED_AT,
+    { 0 },
+};
+
+static const struct kg_field plugin_fields[] = {
+    FIELD_ID,
+    { .name = "name", .type = KG_F_STRING, .required = true, .check = kg_check_plugin_name },
+    { .name = "instance_name", .type = KG_F_STRING, .unique = true, .check = kg_check_name },
+    FIELD_SCOPE("service", KG_SERVICES),
+    FIELD_SCOPE("route", KG_ROUTES),
+    FIELD_SCOPE("consumer", KG_CONSUMERS),
+    { .name = "config", .type = KG_F_RECORD, .required = true, .default_json = "{}" },
+    { .name = "protocols", .type = KG_F_STRING_SET, .required = true,
+      .default_json = "[\"grpc\",\"grpcs\",\"http\",\"https\"]", .one_of = plugin_protocols },
+    FIELD_ENABLED,
+    FIELD_TAGS,
+    FIELD_CREATED_AT,
+    FIELD_UPDATED_AT,
+    { 0 },
+};
+/* clang-format on */
+
+/* Null, an empty string and an empty set are all nothing. */
+static bool is_empty(const json_t *entity, const char *name)
+{
+    const json_t *value = json_object_get(entity, name);
+
+    if (json_is_array(value))
+        return json_array_size(value) == 0;
+    return !value || json_is_null(value);
+}
+
+static void check_route(const json_t *entity, json_t *violations)
+{
+    static const char *const matchers[] = { "methods", "hosts", "paths" };
+
+    for (size_t i = 0; i < sizeof(matchers) / sizeof(matchers[0]); i++)
+        if (!is_empty(entity, matchers[i]) || json_object_get(violations, matchers[i]))
+            return;
+    if (!json_object_get(violations, "protocols"))
+        kg_violate(violations, NULL,
+                   "must set one of 'methods', 'hosts', 'paths' when 'protocols' is 'http'");
+}
+
+static void check_consumer(const json_t *entity, json_t *violations)
+{
+    if (json_object_get(violations, "username") || json_object_get(violations, "custom_id"))
+        return;
+    if (is_empty(entity, "username") && is_empty(entity, "custom_id"))
+        kg_violate(violations, NULL,
+                   "at least one of these fields must be non-empty: 'custom_id', 'username'");
+}
+
+static void check_plugin(const json_t *entity, json_t *violations)
+{
+    const char *name = json_string_value(json_object_get(entity, "name"));
+    const struct kg_plugin_type *type = name ? kg_plugin_find(name) : NULL;
+
+    if (type && type->no_consumer && !is_empty(entity, "consumer"))
+        kg_violate(violations, "consumer", "value must be null");
+}
+
+const struct kg_entity kg_entities[KG_ENTITIES] = {
+    [KG_SERVICES] = { .id = KG_SERVICES,
+                      .name = "services",
+                      .path = "services",
+                      .nested_path = "services",
+                      .endpoint_key = "name",
+                      .fields = service_fields },
+    [KG_ROUTES] = { .id = KG_ROUTES,
+                    .name = "routes",
+                    .path = "routes",
+                    .nested_path = "routes",
+                    .endpoint_key = "name",
+                    .fields = route_fields,
+                    .check = check_route },
+    [KG_CONSUMERS] = { .id = KG_CONSUMERS,
+                       .name = "consumers",
+                       .path = "consumers",
+                       .nested_path = "consumers",
+                       .endpoint_key = "username",
+                       .fields = consumer_fields,
+                       .check = check_consumer },
+    [KG_KEYAUTH_CREDENTIALS] = { .id = KG_KEYAUTH_CREDENTIALS,
+                                 .name = "keyauth_credentials",
+                                 .path = "key-auths",
+                                 .nested_path = "key-auth",
+                                 .endpoint_key = "key",
+                                 .fields = credential_fields },
+    [KG_PLUGINS] = { .id = KG_PLUGINS,
+                     .name = "plugins",
+                     .path = "plugins",
+                     .nested_path = "plugins",
+                     .endpoint_key = "instance_name",
+                     .fields = plugin_fields,
+                     .check = check_plugin,
+                     .unique_together = plugin_unique },
+};
+
+const struct kg_entity *kg_entity_by_path(struct kg_slice path)
+{
+    for (size_t i = 0; i < KG_ENTITIES; i++)
+        if (kg_slice_eq(path, kg_slice_str(kg_entities[i].path)))
+            return &kg_entities[i];
+    return NULL;
+}
+
+const struct kg_field *kg_field_find(const struct kg_field *fields, const char *name)
+{
+    for (; fields && fields->name; fields++)
+        if (strcmp(fields->name, name) == 0)
+            return fields;
+    return NULL;
+}
+
+const struct kg_field *kg_entity_field(const struct kg_entity *entity, const char *name)
+{
+    return kg_field_find(entity->fields, name);
+}
+
+void kg_entity_fields(const struct kg_entity *entity, const char *plugin_name,
+                      struct kg_field out[KG_FIELDS_MAX])
+{
+    const struct kg_plugin_type *type = plugin_name ? kg_plugin_find(plugin_name) : NULL;
+    size_t count = 0;
+
+    for (const struct kg_field *field = entity->fields; field->name; field++) {
+        KG_ASSERT(count < KG_FIELDS_MAX - 1);
+        out[count] = *field;
+        if (entity->id == KG_PLUGINS && field->type == KG_F_RECORD)
+            out[count].fields = type ? type->config : NULL;
+        count++;
+    }
+    out[count] = (struct kg_field){ 0 };
+}
+
+static const struct kg_plugin_type *plugins[PLUGINS_MAX];
+static size_t plugin_count;
+
+void kg_plugin_register(const struct kg_plugin_type *type)
+{
+    KG_ASSERT(plugin_count < PLUGINS_MAX);
+    KG_ASSERT(kg_plugin_find(type->name) == NULL);
+    plugins[plugin_count++] = type;
+}
+
+const struct kg_plugin_type *kg_plugin_find(const char *name)
+{
+    for (size_t i = 0; i < plugin_count; i++)
+        if (strcmp(plugins[i]->name, name) == 0)
+            return plugins[i];
+    return NULL;
+}
+
+const struct kg_plugin_type *kg_plugin_at(size_t i)
+{
+    return i < plugin_count ? plugins[i] : NULL;
+}

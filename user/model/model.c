@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "model/model.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "keygate/abi.h"
+#include "model/names.h"
+#include "model/records.h"
+#include "model/routing.h"
+
+#include <stdlib.h>
+
+/*
+ * Services, routes and plugins by id are the model's own; credentials by MAC are shared with snapshots.
+ * `routing` is what the next snapshot shares, NULL when a service, route, plugin or address has changed since
+ * it was built.
+ */
+struct kg_model {
+    const struct kg_slot_source *slots;
+    struct kg_slot_source slots_copy;
+    struct kg_pmap services, routes, plugins;
+    struct kg_pmap names;
+    struct kg_pmap consumers;
+    struct kg_pmap credentials, credentials_by_mac;
+    struct kg_routing *routing;
+    uint64_t next_order;
+};
+
+struct kg_model *kg_model_new(const struct kg_slot_source *slots)
+{
+    struct kg_model *model = kg_calloc(1, sizeof(*model));
+
+    if (slots) {
+        model->slots_copy = *slots;
+        model->slots = &model->slots_copy;
+    }
+    model->services = model->routes = model->plugins = kg_pmap_of(&kg_records_by_id);
+    model->names = kg_pmap_of(&kg_names_by_text);
+    model->consumers = kg_pmap_of(&kg_consumers_by_id);
+    model->credentials = kg_pmap_of(&kg_credentials_by_id);
+    model->credentials_by_mac = kg_pmap_of(&kg_credentials_by_mac);
+    return model;
+}
+
+static void forget_routing(struct kg_model *model)
+{
+    if (model->routing)
+        kg_routing_release(model->routing);
+    model->routing = NULL;
+}
+
+void kg_model_free(struct kg_model *model)
+{
+    if (!model)
+        return;
+    forget_routing(model);
+    kg_pmap_free(&model->credentials_by_mac);
+    kg_pmap_free(&model->credentials);
+    kg_pmap_free(&model->consumers);
+    kg_pmap_free(&model->names);
+    kg_pmap_free(&model->plugins);
+    kg_pmap_free(&model->routes);
+    kg_pmap_free(&model->services);
+    free(model);
+}
+
+/* ---- services, routes, plugins ---- */
+
+static struct kg_pmap *records_of(struct kg_model *model, enum kg_entity_id entity)
+{
+    if (entity == KG_SERVICES)
+        return &model->services;
+    if (entity == KG_ROUTES)
+        return &model->routes;
+    KG_ASSERT(entity == KG_PLUGINS);
+    return &model->plugins;
+}
+
+static void put_record(struct kg_model *model, enum kg_entity_id entity, const json_t *object)
+{
+    struct kg_pmap *map = records_of(model, entity);
+    struct kg_record *record = kg_record_new(entity, object, model->next_order);
+    struct kg_record *old = kg_pmap_find(map, record->id);
+
+    if (old)
+        record->order = old->order;
+    else
+        model->next_order++;
+    if (entity == KG_SERVICES) {
+        kg_names_use(&model->names, ((struct kg_service_record *)record)->host);
+        if (old)
+            kg_names_drop(&model->names, ((struct kg_service_record *)old)->host);
+    }
+    kg_pmap_set(map, record);
+    kg_record_release(record);
+    forget_routing(model);
+}
+
+/* Finds the plugins that go with the entity they are scoped to. */
+struct cascade {
+    struct kg_model *model;
+    enum kg_entity_id entity;
+    const char *id;
+};
+
+static void remove_scoped(void *ctx, void *value)
+{
+    const struct cascade *cascade = ctx;
+    const struct kg_plugin_record *plugin = value;
+    const char *scope = plugin->consumer_id;
+
+    if (cascade->entity == KG_SERVICES)
+        scope = plugin->service_id;
+    if (cascade->entity == KG_ROUTES)
+        scope = plugin->route_id;
+    if (strcmp(scope, cascade->id) != 0)
+        return;
+    kg_pmap_del(&cascade->model->plugins, plugin->record.id);
+    forget_routing(cascade->model);
+}
+
+static void remove_plugins_of(struct kg_model *model, enum kg_entity_id entity, const char *id)
+{
+    struct cascade cascade = { model, entity, id };
+    /* The walk goes over a version of its own, so that plugins can be taken out of the other. */
+    struct kg_pmap walked = kg_pmap_share(&model->plugins);
+
+    kg_pmap_each(&walked, remove_scoped, &cascade);
+    kg_pmap_free(&walked);
+}
+
+static void remove_record(struct kg_model *model, enum kg_entity_id entity, const char *id)
+{
+    struct kg_pmap *map = records_of(model, entity);
+    struct kg_record *record = kg_pmap_find(map, id);
+
+    if (!record)
+        return;
+    if (entity != KG_PLUGINS)
+        remove_plugins_of(model, entity, id);
+    if (entity == KG_SERVICES)
+        kg_names_drop(&model->names, ((struct kg_service_record *)record)->host);
+    kg_pmap_del(map, id);
+    forget_routing(model);
+}
+
+/* ---- consumers ---- */
+
+static uint32_t take_slot(struct kg_model *model, const char *id, const char *username, const char *custom_id)
+{
+    const char *name = username ? username : custom_id;
+
+    return model->slots ? model->slots->take(model->slots->ctx, id, name ? name : "") : KG_SLOT_OTHERS;
+}
+
+static void give_slot_back(struct kg_model *model, const struct kg_consumer *consumer)
+{
+    if (model->slots && consumer->slot != KG_SLOT_OTHERS)
+        model->slots->give_back(model->slots->ctx, consumer->slot, consumer->id);
+}
+
+static void link_credential(struct kg_consumer_record *consumer, struct kg_credential_record *credential)
+{
+    credential->prev = NULL;
+    credential->next = consumer->credentials;
+    if (credential->next)
+        credential->next->prev = credential;
+    consumer->credentials = credential;
+}
+
+static void unlink_credential(struct kg_credential_record *credential)
+{
+    struct kg_consumer_record *consumer = kg_credential_record_consumer(credential);
+
+    if (credential->prev)
+        credential->prev->next = credential->next;
+    else
+        consumer->credentials = credential->next;
+    if (credential->next)
+        credential->next->prev = credential->prev;
+}
+
+static void add_credential(struct kg_model *model, struct kg_consumer_record *consumer, const char *id,
+                           const uint8_t mac[32], int64_t expires_wall)
+{
+    struct kg_credential_record *credential = kg_credential_record_new(id, consumer, mac, expires_wall);
+
+    link_credential(consumer, credential);
+    kg_pmap_set(&model->credentials, credential);
+    kg_pmap_set(&model->credentials_by_mac, credential);
+    kg_credential_record_release(credential);
+}
+
+static void remove_credential(struct kg_model *model, struct kg_credential_record *credential)
+{
+    unlink_credential(credential);
+    /* Only its own entry: another credential may have been given the same key in the meantime. */
+    if (kg_pmap_find(&model->credentials_by_mac, credential->pub.mac) == credential)
+        kg_pmap_del(&model->credentials_by_mac, credential->pub.mac);
+    kg_pmap_del(&model->credentials, credential->pub.id);
+}
+
+/* A credential points at one version of its consumer, so a new version gets new ones. */
+static void move_credentials(struct kg_model *model, struct kg_consumer_record *from,
+                             struct kg_consumer_record *to)
+{
+    while (from->credentials) {
+        struct kg_credential_record *credential = from->credentials;
+        struct kg_credential copy = credential->pub;
+        remove_credential(model, credential);
+        add_credential(model, to, copy.id, copy.mac, copy.expires_wall);
+    }
+}
+
+static bool same_names(const struct kg_consumer *consumer, const char *username, const char *custom_id)
+{
+    return kg_slice_eq(consumer->username, kg_slice_str(username)) &&
+           kg_slice_eq(consumer->custom_id, kg_slice_str(custom_id));
+}
+
+void kg_model_put_consumer(struct kg_model *model, const char *id, const char *username,
+                           const char *custom_id)
+{
+    struct kg_consumer_record *old = kg_pmap_find(&model->consumers, id);
+
+    if (old && same_names(&old->pub, username, custom_id))
+        return;
+    /* Asked for again after a change of name, so that the counters show the new one. */
+    uint32_t slot = take_slot(model, id, username, custom_id);
+    struct kg_consumer_record *consumer = kg_consumer_record_new(id, username, custom_id, slot);
+    if (old) {
+        if (old->pub.slot != slot)
+            give_slot_back(model, &old->pub);
+        move_credentials(model, old, consumer);
+    }
+    kg_pmap_set(&model->consumers, consumer);
+    kg_consumer_record_release(consumer);
+}
+
+static void remove_consumer(struct kg_model *model, const char *id)
+{
+    struct kg_consumer_record *consumer = kg_pmap_find(&model->consumers, id);
+
+    if (!consumer)
+        return;
+    remove_plugins_of(model, KG_CONSUMERS, id);
+    while (consumer->credentials)
+        remove_credential(model, consumer->credentials);
+    give_slot_back(model, &consumer->pub);
+    kg_pmap_del(&model->consumers, id);
+}
+
+void kg_model_put_credential(struct kg_model *model, const char *id, const char *consumer_id,
+                             const uint8_t mac[32], int64_t expires_wall)
+{
+    struct kg_consumer_record *consumer = kg_pmap_find(&model->consumers, consumer_id);
+    struct kg_credential_record *old = kg_pmap_find(&model->credentials, id);
+
+    KG_ASSERT(consumer != NULL);
+    if (old)
+        remove_credential(model, old);
+    add_credential(model, consumer, id, mac, expires_wall);
+}
+
+/* ---- all of them ---- */
+
+void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t *object)
+{
+    if (entity != KG_CONSUMERS) {
+        put_record(model, entity, object);
+        return;
+    }
+    kg_model_put_consumer(model, json_string_value(json_object_get(object, "id")),
+                          json_string_value(json_object_get(object, "username")),
+                          json_string_value(json_object_get(object, "custom_id")));
+}
+
+void kg_model_remove(struct kg_model *model, enum kg_entity_id entity, const char *id)
+{
+    if (entity == KG_CONSUMERS) {
+        remove_consumer(model, id);
+        return;
+    }
+    if (entity != KG_KEYAUTH_CREDENTIALS) {
+        remove_record(model, entity, id);
+        return;
+    }
+    struct kg_credential_record *credential = kg_pmap_find(&model->credentials, id);
+    if (credential)
+        remove_credential(model, credential);
+}
+
+struct host_visit {
+    void (*visit)(void *ctx, const char *host);
+    void *ctx;
+};
+
+static void visit_host(void *ctx, void *value)
+{
+    const struct host_visit *call = ctx;
+
+    call->visit(call->ctx, ((const struct kg_host_name *)value)->text);
+}
+
+void kg_model_each_host(const struct kg_model *model, void (*visit)(void *ctx, const char *host), void *ctx)
+{
+    struct host_visit call = { visit, ctx };
+
+    kg_pmap_each(&model->names, visit_host, &call);
+}
+
+bool kg_model_set_address(struct kg_model *model, const char *host, const struct sockaddr *addr,
+                          socklen_t addr_len)
+{
+    struct kg_host_name *name = kg_names_find(&model->names, kg_slice_str(host));
+    struct sockaddr_storage now = { 0 };
+
+    if (!addr)
+        addr_len = 0;
+    KG_ASSERT(addr_len <= sizeof(now));
+    if (!name)
+        return false;
+    if (addr_len > 0)
+        memcpy(&now, addr, addr_len);
+    /* Each service has its own port. */
+    kg_sockaddr_set_port(&now, 0);
+    if (name->addr_len == addr_len && memcmp(&name->addr, &now, sizeof(now)) == 0)
+        return false;
+    name->addr = now;
+    name->addr_len = addr_len;
+    forget_routing(model);
+    return true;
+}
+
+struct kg_snapshot *kg_model_snapshot(struct kg_model *model)
+{
+    if (!model->routing)
+        model->routing = kg_routing_new(&model->services, &model->routes, &model->plugins, &model->names);
+    return kg_snapshot_new(model->routing, &model->credentials_by_mac);
+}

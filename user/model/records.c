@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Services, routes and plugins as the model keeps them, taken out of their JSON. */
+#include "model/records.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "base/writer.h"
+
+#include <stdlib.h>
+
+#define PORT_HTTP 80
+
+static struct kg_slice string_of(const json_t *value)
+{
+    return kg_slice_of(json_string_value(value), json_string_length(value));
+}
+
+static struct kg_slice field(struct kg_record *record, const json_t *object, const char *name)
+{
+    return kg_arena_copy(&record->arena, string_of(json_object_get(object, name)));
+}
+
+static uint32_t number(const json_t *object, const char *name, uint32_t otherwise)
+{
+    const json_t *value = json_object_get(object, name);
+
+    if (!json_is_integer(value))
+        return otherwise;
+    json_int_t number = json_integer_value(value);
+    return number < 0 ? 0 : number > UINT32_MAX ? UINT32_MAX : (uint32_t)number;
+}
+
+static bool flag(const json_t *object, const char *name, bool otherwise)
+{
+    const json_t *value = json_object_get(object, name);
+
+    return json_is_boolean(value) ? json_is_true(value) : otherwise;
+}
+
+/* The id in {"id": …}; empty for null. */
+static void reference(const json_t *object, const char *name, char out[KG_UUID_TEXT])
+{
+    struct kg_slice id = string_of(json_object_get(json_object_get(object, name), "id"));
+
+    KG_ASSERT(id.len < KG_UUID_TEXT);
+    if (id.len > 0)
+        memcpy(out, id.ptr, id.len);
+    out[id.len] = '\0';
+}
+
+static struct kg_slice *list(struct kg_record *record, const json_t *object, const char *name, size_t *count)
+{
+    const json_t *array = json_object_get(object, name);
+
+    *count = json_array_size(array);
+    struct kg_slice *slices = kg_arena_calloc(&record->arena, *count, sizeof(*slices));
+    for (size_t i = 0; i < *count; i++)
+        slices[i] = kg_arena_copy(&record->arena, string_of(json_array_get(array, i)));
+    return slices;
+}
+
+/* RFC 9110, 7.2: host[:port]; the port of http is left out, a bare IPv6 address gets its brackets. */
+static struct kg_slice host_header(struct kg_service_record *service)
+{
+    size_t cap = service->host.len + sizeof("[]:65535");
+    struct kg_writer w = kg_writer_of(kg_arena_calloc(&service->record.arena, cap, 1), cap);
+    bool bare6 = kg_slice_find(service->host, ':') < service->host.len && service->host.ptr[0] != '[';
+
+    if (bare6)
+        kg_put_char(&w, '[');
+    kg_put(&w, service->host);
+    if (bare6)
+        kg_put_char(&w, ']');
+    if (service->port != PORT_HTTP) {
+        kg_put_char(&w, ':');
+        kg_put_u64(&w, service->port);
+    }
+    KG_ASSERT(!w.overflow);
+    return kg_writer_slice(&w);
+}
+
+static struct kg_record *new_service(const json_t *object)
+{
+    struct kg_service_record *service = kg_calloc(1, sizeof(*service));
+    struct kg_record *record = &service->record;
+
+    service->enabled = flag(object, "enabled", true);
+    service->name = field(record, object, "name");
+    service->host = field(record, object, "host");
+    service->path = field(record, object, "path");
+    if (service->path.len == 0)
+        service->path = KG_SLICE("/");
+    service->port = (uint16_t)number(object, "port", PORT_HTTP);
+    service->connect_timeout_ms = number(object, "connect_timeout", 60000);
+    service->write_timeout_ms = number(object, "write_timeout", 60000);
+    service->read_timeout_ms = number(object, "read_timeout", 60000);
+    service->retries = number(object, "retries", 5);
+    service->host_header = host_header(service);
+    return record;
+}
+
+static struct kg_record *new_route(const json_t *object)
+{
+    struct kg_route_record *route = kg_calloc(1, sizeof(*route));
+    struct kg_record *record = &route->record;
+
+    reference(object, "service", route->service_id);
+    route->name = field(record, object, "name");
+    route->hosts = list(record, object, "hosts", &route->host_count);
+    route->paths = list(record, object, "paths", &route->path_count);
+    route->methods = list(record, object, "methods", &route->method_count);
+    route->strip_path = flag(object, "strip_path", true);
+    route->preserve_host = flag(object, "preserve_host", false);
+    return record;
+}
+
+static struct kg_record *new_plugin(const json_t *object)
+{
+    struct kg_plugin_record *plugin = kg_calloc(1, sizeof(*plugin));
+    const char *name = json_string_value(json_object_get(object, "name"));
+
+    KG_ASSERT(name != NULL);
+    plugin->type = kg_plugin_find(name);
+    /* Going on without it would let requests through that it was there to refuse. */
+    KG_ASSERT(plugin->type != NULL);
+    plugin->enabled = flag(object, "enabled", true);
+    reference(object, "service", plugin->service_id);
+    reference(object, "route", plugin->route_id);
+    reference(object, "consumer", plugin->consumer_id);
+    plugin->config = plugin->type->compile(json_object_get(object, "config"));
+    return &plugin->record;
+}
+
+struct kg_record *kg_record_new(enum kg_entity_id entity, const json_t *object, uint64_t order)
+{
+    struct kg_slice id = string_of(json_object_get(object, "id"));
+    struct kg_record *record = NULL;
+
+    KG_ASSERT(id.len > 0 && id.len < KG_UUID_TEXT);
+    if (entity == KG_SERVICES)
+        record = new_service(object);
+    else if (entity == KG_ROUTES)
+        record = new_route(object);
+    else if (entity == KG_PLUGINS)
+        record = new_plugin(object);
+    KG_ASSERT(record != NULL);
+    memcpy(record->id, id.ptr, id.len);
+    record->entity = entity;
+    record->order = order;
+    record->refs = 1;
+    return record;
+}
+
+void kg_record_release(struct kg_record *record)
+{
+    KG_ASSERT(record->refs > 0);
+    if (--record->refs > 0)
+        return;
+    if (record->entity == KG_PLUGINS) {
+        struct kg_plugin_record *plugin = (struct kg_plugin_record *)record;
+        plugin->type->release(plugin->config);
+    }
+    kg_arena_free(&record->arena);
+    free(record);
+}
+
+static const void *record_id(const void *value)
+{
+    return ((const struct kg_record *)value)->id;
+}
+
+static void retain_record(void *value)
+{
+    ((struct kg_record *)value)->refs++;
+}
+
+static void release_record(void *value)
+{
+    kg_record_release(value);
+}
+
+const struct kg_pmap_type kg_records_by_id = { record_id, kg_pmap_hash_text, kg_pmap_same_text, retain_record,
+                                               release_record };

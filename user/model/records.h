@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the model keeps of each entity: no JSON, strings packed behind their struct, counted references.
+ * Consumers and credentials come by the million and are what snapshots share; services, routes and plugins
+ * are few and are what a routing (model/routing.h) is made from. Control thread only, but for what lies
+ * inside `pub`.
+ */
+#ifndef KG_MODEL_RECORDS_H
+#define KG_MODEL_RECORDS_H
+
+#include "base/pmap.h"
+#include "model/arena.h"
+#include "model/snapshot.h"
+
+struct kg_credential_record;
+
+struct kg_consumer_record {
+    struct kg_consumer pub;
+    uint32_t refs;
+    struct kg_credential_record
+        *credentials; /* those of the newest version of this consumer only; not counted */
+    char text[];      /* username and custom_id */
+};
+
+/* next and prev mean something only while the model itself still holds the record. */
+struct kg_credential_record {
+    struct kg_credential pub; /* pub.consumer is the counted pub of a kg_consumer_record */
+    struct kg_credential_record *next, *prev;
+    uint32_t refs;
+};
+
+/* Maps of them: by id, and credentials by MAC as well. Keys are NUL-terminated ids or 32 bytes of MAC. */
+extern const struct kg_pmap_type kg_consumers_by_id;
+extern const struct kg_pmap_type kg_credentials_by_id;
+extern const struct kg_pmap_type kg_credentials_by_mac;
+
+/* New records with one reference, the caller's. Names may be NULL. */
+struct kg_consumer_record *kg_consumer_record_new(const char *id, const char *username, const char *custom_id,
+                                                  uint32_t slot);
+struct kg_credential_record *kg_credential_record_new(const char *id, struct kg_consumer_record *consumer,
+                                                      const uint8_t mac[32], int64_t expires_wall);
+struct kg_consumer_record *kg_credential_record_consumer(const struct kg_credential_record *credential);
+void kg_consumer_record_release(struct kg_consumer_record *consumer);
+void kg_credential_record_release(struct kg_credential_record *credential);
+
+/* What services, routes and plugins have in common; first in each of them. */
+struct kg_record {
+    enum kg_entity_id entity;
+    uint32_t refs;
+    uint64_t order; /* rises with each entity that the model had not seen before */
+    char id[KG_UUID_TEXT];
+    struct kg_arena arena; /* the record's strings */
+};
+
+struct kg_plugin_record {
+    struct kg_record record;
+    const struct kg_plugin_type *type;
+    bool enabled;
+    char service_id[KG_UUID_TEXT], route_id[KG_UUID_TEXT],
+        consumer_id[KG_UUID_TEXT];      /* empty = not scoped to one */
+    void *config;                       /* compiled */
+    struct kg_plugin_record *next_same; /* while a routing is built: the next one with the same scope */
+};
+
+struct kg_service_record {
+    struct kg_record record;
+    bool enabled;
+    struct kg_slice name, host, path, host_header; /* host is NUL-terminated */
+    uint16_t port;
+    uint32_t connect_timeout_ms, write_timeout_ms, read_timeout_ms, retries;
+    /* While a routing is built: */
+    const struct kg_service *built; /* NULL when disabled */
+    struct kg_plugin_record *plugins;
+};
+
+struct kg_route_record {
+    struct kg_record record;
+    char service_id[KG_UUID_TEXT]; /* empty: none */
+    struct kg_slice name;
+    struct kg_slice *hosts, *paths, *methods;
+    size_t host_count, path_count, method_count;
+    bool strip_path, preserve_host;
+    struct kg_plugin_record *plugins; /* while a routing is built */
+};
+
+/* By id, for all three. */
+extern const struct kg_pmap_type kg_records_by_id;
+
+/* A new record with one reference from the full JSON of a service, route or plugin. */
+struct kg_record *kg_record_new(enum kg_entity_id entity, const json_t *object, uint64_t order);
+void kg_record_release(struct kg_record *record);
+
+#endif

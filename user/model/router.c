@@ -1,0 +1,518 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "model/router.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "model/arena.h"
+
+#include <stdlib.h>
+
+#define NO_METHOD UINT32_MAX
+#define HOST_MAX  255 /* RFC 1035, 2.3.4; a longer Host matches only routes without hosts */
+
+/* One path of one route (or a route without paths): what the priorities of reference/kong.md 5.5 compare. */
+struct candidate {
+    const struct kg_route *route;
+    uint64_t rank;     /* attribute kinds, then whether all hosts are whole names, then the path's length */
+    size_t order;      /* the route's age; the smaller wins a tie */
+    size_t prefix_len; /* of the path; 0 without paths */
+};
+
+/* The best candidates for a path prefix, its own and its ancestors' taken together. */
+struct best {
+    const struct candidate *any; /* of routes without methods */
+    uint32_t count, cap;
+    struct method_best {
+        uint32_t method; /* index into the router's methods; ascending */
+        const struct candidate *candidate;
+    } * by_method;
+};
+
+struct node {
+    struct kg_slice label; /* the bytes between the parent and here */
+    struct best *best;     /* NULL: no route has this very path; the nearest ancestor's holds */
+    uint32_t child_count, child_cap;
+    uint8_t *firsts; /* first byte of each child's label: children[i] begins with firsts[i] */
+    struct node **children;
+};
+
+enum host_kind { HOST_ANY, HOST_WHOLE, HOST_SUFFIX, HOST_PREFIX };
+
+struct host {
+    uint64_t hash;
+    enum host_kind kind;
+    uint16_t port;        /* 0 = any */
+    struct kg_slice text; /* suffix with its leading dot, prefix with its trailing dot */
+    struct node root;
+};
+
+struct kg_router {
+    struct kg_arena arena;
+    struct kg_slice *methods; /* distinct, sorted */
+    size_t method_count;
+    struct host **table; /* open addressing; a power of two, at most half full */
+    size_t mask;
+    bool kinds[HOST_PREFIX + 1]; /* which kinds of host occur at all */
+    bool ports;                  /* some host names a port */
+};
+
+/* One line of the work list that the tries are built from. */
+struct entry {
+    enum host_kind kind;
+    uint16_t port;
+    struct kg_slice host, path;
+    const struct candidate *candidate;
+    const struct kg_route_spec *spec;
+};
+
+/* FNV-1a a byte, so that all prefixes (or suffixes, read backwards) of a name are hashed in one pass. */
+static uint64_t hash_step(uint64_t hash, char c)
+{
+    return (hash ^ (unsigned char)kg_lower(c)) * 0x100000001b3ull;
+}
+
+#define HASH_START 0xcbf29ce484222325ull
+
+static uint64_t hash_end(uint64_t hash, enum host_kind kind, uint16_t port)
+{
+    hash = (hash ^ ((uint64_t)kind << 16 | port)) * 0x9e3779b97f4a7c15ull;
+    return hash ^ hash >> 32;
+}
+
+static uint64_t hash_host(enum host_kind kind, struct kg_slice text, uint16_t port)
+{
+    uint64_t hash = HASH_START;
+
+    for (size_t i = 0; i < text.len; i++)
+        hash = hash_step(hash, text.ptr[kind == HOST_SUFFIX ? text.len - 1 - i : i]);
+    return hash_end(hash, kind, port);
+}
+
+static struct host **table_slot(const struct kg_router *router, uint64_t hash, enum host_kind kind,
+                                struct kg_slice text, uint16_t port)
+{
+    for (size_t i = hash & router->mask;; i = (i + 1) & router->mask) {
+        struct host *host = router->table[i];
+        if (!host || (host->hash == hash && host->kind == kind && host->port == port &&
+                      kg_slice_eq_nocase(host->text, text)))
+            return &router->table[i];
+    }
+}
+
+/* ---- building ---- */
+
+static bool better(const struct candidate *a, const struct candidate *b)
+{
+    if (!a || !b)
+        return a != NULL;
+    return a->rank != b->rank ? a->rank > b->rank : a->order < b->order;
+}
+
+static int compare_slices(const void *left, const void *right)
+{
+    const struct kg_slice *a = left, *b = right;
+    size_t shorter = a->len < b->len ? a->len : b->len;
+    int order = shorter > 0 ? memcmp(a->ptr, b->ptr, shorter) : 0;
+
+    return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
+}
+
+static void collect_methods(struct kg_router *router, const struct kg_route_spec *specs, size_t count)
+{
+    size_t total = 0, kept = 0;
+
+    for (size_t i = 0; i < count; i++)
+        total += specs[i].method_count;
+    struct kg_slice *all = kg_arena_calloc(&router->arena, total, sizeof(*all));
+    for (size_t i = 0, at = 0; i < count; i++) {
+        for (size_t m = 0; m < specs[i].method_count; m++)
+            all[at++] = specs[i].methods[m];
+    }
+    qsort(all, total, sizeof(*all), compare_slices);
+    for (size_t i = 0; i < total; i++) {
+        if (kept == 0 || !kg_slice_eq(all[kept - 1], all[i]))
+            all[kept++] = all[i];
+    }
+    for (size_t i = 0; i < kept; i++)
+        all[i] = kg_arena_copy(&router->arena, all[i]);
+    router->methods = all;
+    router->method_count = kept;
+}
+
+static uint32_t find_method(const struct kg_router *router, struct kg_slice method)
+{
+    size_t low = 0, high = router->method_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = compare_slices(&router->methods[middle], &method);
+        if (order == 0)
+            return (uint32_t)middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return NO_METHOD;
+}
+
+/* Index of the first entry of by_method that is not below `method`. */
+static uint32_t method_index(const struct best *best, uint32_t method)
+{
+    uint32_t low = 0, high = best->count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (best->by_method[middle].method < method)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void offer_method(struct kg_router *router, struct best *best, uint32_t method,
+                         const struct candidate *candidate)
+{
+    uint32_t at = method_index(best, method);
+
+    if (at < best->count && best->by_method[at].method == method) {
+        if (better(candidate, best->by_method[at].candidate))
+            best->by_method[at].candidate = candidate;
+        return;
+    }
+    if (best->count == best->cap) {
+        struct method_best *old = best->by_method;
+        best->cap = best->cap ? best->cap * 2 : 4;
+        best->by_method = kg_arena_calloc(&router->arena, best->cap, sizeof(*old));
+        if (best->count > 0)
+            memcpy(best->by_method, old, best->count * sizeof(*old));
+    }
+    memmove(&best->by_method[at + 1], &best->by_method[at], (best->count - at) * sizeof(*best->by_method));
+    best->by_method[at] = (struct method_best){ method, candidate };
+    best->count++;
+}
+
+static struct best *inherit(struct kg_router *router, const struct best *from)
+{
+    struct best *best = kg_arena_calloc(&router->arena, 1, sizeof(*best));
+
+    if (!from)
+        return best;
+    *best = *from;
+    best->cap = from->count;
+    best->by_method = kg_arena_calloc(&router->arena, from->count, sizeof(*best->by_method));
+    if (from->count > 0)
+        memcpy(best->by_method, from->by_method, from->count * sizeof(*best->by_method));
+    return best;
+}
+
+static struct node **find_child(const struct node *node, char first)
+{
+    const uint8_t *hit =
+        node->child_count ? memchr(node->firsts, (unsigned char)first, node->child_count) : NULL;
+
+    return hit ? &node->children[hit - node->firsts] : NULL;
+}
+
+static void grow_children(struct kg_router *router, struct node *node)
+{
+    uint32_t cap = node->child_cap ? node->child_cap * 2 : 2;
+    uint8_t *firsts = kg_arena_calloc(&router->arena, cap, 1);
+    struct node **children = kg_arena_calloc(&router->arena, cap, sizeof(struct node *));
+
+    if (node->firsts)
+        memcpy(firsts, node->firsts, node->child_count);
+    if (node->children)
+        memcpy(children, node->children, node->child_count * sizeof(struct node *));
+    node->firsts = firsts;
+    node->children = children;
+    node->child_cap = cap;
+}
+
+static struct node *add_child(struct kg_router *router, struct node *node, struct node *child)
+{
+    if (node->child_count == node->child_cap)
+        grow_children(router, node);
+    KG_ASSERT(node->firsts && node->children);
+    node->firsts[node->child_count] = (uint8_t)child->label.ptr[0];
+    node->children[node->child_count++] = child;
+    return child;
+}
+
+static struct node *new_node(struct kg_router *router, struct kg_slice label)
+{
+    struct node *node = kg_arena_calloc(&router->arena, 1, sizeof(*node));
+
+    node->label = label;
+    return node;
+}
+
+static size_t common_len(struct kg_slice a, struct kg_slice b)
+{
+    size_t len = 0;
+
+    while (len < a.len && len < b.len && a.ptr[len] == b.ptr[len])
+        len++;
+    return len;
+}
+
+static struct kg_slice skip(struct kg_slice s, size_t len)
+{
+    return kg_slice_of(s.ptr + len, s.len - len);
+}
+
+/*
+ * The node for a path, made when it is not there. Paths come shortest first, so every path that is a prefix
+ * of this one has its node and its best already, and no node below this one exists yet.
+ */
+static struct node *path_node(struct kg_router *router, struct node *node, struct kg_slice path,
+                              const struct best **inherited)
+{
+    while (path.len > 0) {
+        struct node **link = find_child(node, path.ptr[0]);
+        if (node->best)
+            *inherited = node->best;
+        if (!link)
+            return add_child(router, node, new_node(router, path));
+        struct node *child = *link;
+        size_t common = common_len(child->label, path);
+        if (common < child->label.len) {
+            struct node *fork = new_node(router, kg_slice_of(child->label.ptr, common));
+            child->label = skip(child->label, common);
+            add_child(router, fork, child);
+            *link = child = fork;
+        }
+        node = child;
+        path = skip(path, common);
+    }
+    return node;
+}
+
+static void insert(struct kg_router *router, const struct entry *entry)
+{
+    uint64_t hash = hash_host(entry->kind, entry->host, entry->port);
+    struct host **slot = table_slot(router, hash, entry->kind, entry->host, entry->port);
+    const struct best *inherited = NULL;
+
+    if (!*slot) {
+        *slot = kg_arena_calloc(&router->arena, 1, sizeof(**slot));
+        **slot = (struct host){ .hash = hash, .kind = entry->kind, .port = entry->port };
+        (*slot)->text = kg_arena_copy(&router->arena, entry->host);
+    }
+    router->kinds[entry->kind] = true;
+    router->ports |= entry->port != 0;
+    struct node *node = path_node(router, &(*slot)->root, entry->path, &inherited);
+    if (!node->best)
+        node->best = inherit(router, inherited);
+    if (entry->spec->method_count == 0 && better(entry->candidate, node->best->any))
+        node->best->any = entry->candidate;
+    for (size_t i = 0; i < entry->spec->method_count; i++)
+        offer_method(router, node->best, find_method(router, entry->spec->methods[i]), entry->candidate);
+}
+
+/* "name", "*.name" or "name.*", each perhaps with ":port". */
+static void parse_host(struct kg_slice text, struct entry *entry)
+{
+    size_t colon = text.len;
+    uint64_t port;
+
+    while (colon > 0 && text.ptr[colon - 1] >= '0' && text.ptr[colon - 1] <= '9')
+        colon--;
+    /* The last colon of a bare IPv6 address is none of a port. */
+    if (colon > 1 && text.ptr[colon - 1] == ':' && colon < text.len &&
+        (kg_slice_find(text, ':') == colon - 1 || text.ptr[colon - 2] == ']') &&
+        kg_slice_u64(skip(text, colon), &port) == 0 && port <= UINT16_MAX) {
+        entry->port = (uint16_t)port;
+        text.len = colon - 1;
+    }
+    if (text.len > 1 && text.ptr[text.len - 1] == '.')
+        text.len--;
+    entry->kind = HOST_WHOLE;
+    if (text.len > 2 && text.ptr[0] == '*' && text.ptr[1] == '.') {
+        entry->kind = HOST_SUFFIX;
+        text = skip(text, 1);
+    } else if (text.len > 2 && text.ptr[text.len - 1] == '*' && text.ptr[text.len - 2] == '.') {
+        entry->kind = HOST_PREFIX;
+        text.len--;
+    }
+    entry->host = text;
+}
+
+static uint64_t rank_of(const struct kg_route_spec *spec, size_t path_len)
+{
+    uint64_t kinds = (spec->host_count > 0) + (spec->path_count > 0) + (spec->method_count > 0);
+    uint64_t whole_names = spec->host_count > 0;
+
+    for (size_t i = 0; i < spec->host_count; i++) {
+        struct entry entry = { 0 };
+        parse_host(spec->hosts[i], &entry);
+        if (entry.kind != HOST_WHOLE)
+            whole_names = 0;
+    }
+    KG_ASSERT(path_len <= UINT32_MAX);
+    return kinds << 33 | whole_names << 32 | path_len;
+}
+
+static size_t at_least_one(size_t count)
+{
+    return count ? count : 1;
+}
+
+/* Every host with every path of one route; returns how many entries. */
+static size_t expand(struct kg_router *router, const struct kg_route_spec *spec, size_t order,
+                     struct entry *out)
+{
+    size_t made = 0;
+
+    for (size_t p = 0; p < at_least_one(spec->path_count); p++) {
+        struct kg_slice path = { 0 };
+        struct candidate *candidate = kg_arena_calloc(&router->arena, 1, sizeof(*candidate));
+        if (spec->path_count > 0)
+            path = kg_arena_copy(&router->arena, spec->paths[p]);
+        *candidate = (struct candidate){ spec->route, rank_of(spec, path.len), order, path.len };
+        for (size_t h = 0; h < at_least_one(spec->host_count); h++) {
+            struct entry *entry = &out[made++];
+            *entry = (struct entry){ .kind = HOST_ANY, .path = path, .candidate = candidate, .spec = spec };
+            if (spec->host_count > 0)
+                parse_host(spec->hosts[h], entry);
+        }
+    }
+    return made;
+}
+
+static int shorter_path_first(const void *left, const void *right)
+{
+    const struct entry *a = left, *b = right;
+
+    return (a->path.len > b->path.len) - (a->path.len < b->path.len);
+}
+
+struct kg_router *kg_router_new(const struct kg_route_spec *specs, size_t count)
+{
+    struct kg_router *router = kg_calloc(1, sizeof(*router));
+    size_t total = 0, hosts = 1, made = 0;
+
+    collect_methods(router, specs, count);
+    for (size_t i = 0; i < count; i++) {
+        total += at_least_one(specs[i].host_count) * at_least_one(specs[i].path_count);
+        hosts += specs[i].host_count;
+    }
+    router->mask = 1;
+    while (router->mask < hosts * 2)
+        router->mask <<= 1;
+    router->table = kg_arena_calloc(&router->arena, router->mask, sizeof(struct host *));
+    router->mask--;
+    struct entry *entries = kg_calloc(total, sizeof(*entries));
+    for (size_t i = 0; i < count; i++)
+        made += expand(router, &specs[i], i, entries + made);
+    KG_ASSERT(made == total);
+    qsort(entries, total, sizeof(*entries), shorter_path_first);
+    for (size_t i = 0; i < total; i++)
+        insert(router, &entries[i]);
+    free(entries);
+    return router;
+}
+
+void kg_router_free(struct kg_router *router)
+{
+    if (!router)
+        return;
+    kg_arena_free(&router->arena);
+    free(router);
+}
+
+/* ---- matching ---- */
+
+struct search {
+    const struct kg_router *router;
+    struct kg_slice path;
+    uint16_t port;
+    uint32_t method;
+    const struct candidate *best;
+};
+
+/* The best of the deepest node whose path is a prefix of `path`. */
+static const struct best *walk(const struct node *node, struct kg_slice path)
+{
+    const struct best *best = node->best;
+
+    while (path.len > 0) {
+        struct node **link = find_child(node, path.ptr[0]);
+        if (!link || !kg_slice_starts_with(path, (*link)->label))
+            return best;
+        node = *link;
+        path = skip(path, node->label.len);
+        if (node->best)
+            best = node->best;
+    }
+    return best;
+}
+
+static void look_behind_host(struct search *search, uint64_t hash, enum host_kind kind, struct kg_slice text,
+                             uint16_t port)
+{
+    const struct host *host = *table_slot(search->router, hash_end(hash, kind, port), kind, text, port);
+
+    if (!host)
+        return;
+    const struct best *best = walk(&host->root, search->path);
+    if (!best)
+        return;
+    if (better(best->any, search->best))
+        search->best = best->any;
+    uint32_t at = search->method == NO_METHOD ? best->count : method_index(best, search->method);
+    if (at < best->count && best->by_method[at].method == search->method &&
+        better(best->by_method[at].candidate, search->best))
+        search->best = best->by_method[at].candidate;
+}
+
+static void look(struct search *search, uint64_t hash, enum host_kind kind, struct kg_slice text)
+{
+    look_behind_host(search, hash, kind, text, 0);
+    if (search->router->ports && search->port != 0)
+        look_behind_host(search, hash, kind, text, search->port);
+}
+
+/* Whole name and prefixes, reading forwards. A wildcard stands for at least one byte. */
+static void look_forwards(struct search *search, struct kg_slice host)
+{
+    uint64_t hash = HASH_START;
+
+    for (size_t i = 0; i < host.len; i++) {
+        hash = hash_step(hash, host.ptr[i]);
+        if (host.ptr[i] == '.' && i > 0 && i + 1 < host.len && search->router->kinds[HOST_PREFIX])
+            look(search, hash, HOST_PREFIX, kg_slice_of(host.ptr, i + 1));
+    }
+    look(search, hash, HOST_WHOLE, host);
+}
+
+static void look_backwards(struct search *search, struct kg_slice host)
+{
+    uint64_t hash = HASH_START;
+
+    for (size_t i = host.len; i-- > 1;) {
+        hash = hash_step(hash, host.ptr[i]);
+        if (host.ptr[i] == '.' && i + 1 < host.len)
+            look(search, hash, HOST_SUFFIX, skip(host, i));
+    }
+}
+
+bool kg_router_match(const struct kg_router *router, const struct kg_route_query *query,
+                     struct kg_match *match)
+{
+    struct search search = { router, query->path, query->host_port, find_method(router, query->method),
+                             NULL };
+
+    look_behind_host(&search, HASH_START, HOST_ANY, kg_slice_of(NULL, 0), 0);
+    if (query->host.len > 0 && query->host.len <= HOST_MAX) {
+        if (router->kinds[HOST_WHOLE] || router->kinds[HOST_PREFIX])
+            look_forwards(&search, query->host);
+        if (router->kinds[HOST_SUFFIX])
+            look_backwards(&search, query->host);
+    }
+    if (!search.best)
+        return false;
+    *match = (struct kg_match){ search.best->route, search.best->prefix_len };
+    return true;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The router: which route a request's method, host and path belong to, by Kong's traditional_compatible rules
+ * (reference/kong.md 5.4 and 5.5) with two deliberate differences: hosts ignore case, and ties go to the
+ * oldest route. Built on the control thread from all routes at once, immutable afterwards, read by any
+ * worker. Matching allocates nothing, and its cost depends on the length of host and path, not on how many
+ * routes there are.
+ *
+ * Inside: a hash table of hosts (whole names, "*.suffix" by its suffix, "prefix.*" by its prefix, and one
+ * entry for routes without hosts), and behind each host a radix trie of path prefixes. What is best for each
+ * method among the routes at a node and all its ancestors is worked out when the trie is built, so that one
+ * walk down to the deepest node is enough.
+ */
+#ifndef KG_MODEL_ROUTER_H
+#define KG_MODEL_ROUTER_H
+
+#include "model/snapshot.h"
+
+/* One route as the router sees it. Slices need to live only while kg_router_new runs, `route` as long as the
+ * router. */
+struct kg_route_spec {
+    const struct kg_route *route;
+    const struct kg_slice *hosts;   /* "a.com", "*.a.com", "a.*", each perhaps with ":port" */
+    const struct kg_slice *paths;   /* plain prefixes */
+    const struct kg_slice *methods; /* upper case */
+    size_t host_count, path_count, method_count;
+};
+
+struct kg_router;
+
+/* Oldest route first. Aborts on no memory. */
+struct kg_router *kg_router_new(const struct kg_route_spec *specs, size_t count);
+void kg_router_free(struct kg_router *router);
+
+/*
+ * The winning route or false. A host with a port matches only when query->host_port is that port: who wants
+ * Kong's reading of a Host without a port gives the port it listens on.
+ */
+bool kg_router_match(const struct kg_router *router, const struct kg_route_query *query,
+                     struct kg_match *match);
+
+#endif

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "model/routing.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+#include "model/names.h"
+#include "model/records.h"
+
+#include <stdlib.h>
+
+struct kg_routing_parts {
+    struct kg_arena arena;  /* services, routes, uses of plugins */
+    struct kg_pmap plugins; /* the version whose compiled configs the uses point at */
+};
+
+/* All values of a map as an array, in the order in which the model first saw them. */
+struct records {
+    struct kg_record **items;
+    size_t count;
+};
+
+static void append(void *ctx, void *value)
+{
+    struct records *records = ctx;
+
+    records->items[records->count++] = value;
+}
+
+static int older_first(const void *left, const void *right)
+{
+    const struct kg_record *a = *(struct kg_record *const *)left, *b = *(struct kg_record *const *)right;
+
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+static struct records in_order(const struct kg_pmap *map)
+{
+    struct records records = { kg_calloc(map->count, sizeof(struct kg_record *)), 0 };
+
+    kg_pmap_each(map, append, &records);
+    qsort(records.items, records.count, sizeof(*records.items), older_first);
+    return records;
+}
+
+static void find_endpoint(const struct kg_service_record *record, const struct kg_pmap *names,
+                          struct kg_endpoint *endpoint)
+{
+    endpoint->port = record->port;
+    endpoint->addr_len = kg_host_numeric(record->host, record->port, &endpoint->addr);
+    if (endpoint->addr_len == 0) {
+        const struct kg_host_name *name = kg_names_find(names, record->host);
+        if (name && name->addr_len > 0) {
+            endpoint->addr = name->addr;
+            endpoint->addr_len = name->addr_len;
+            kg_sockaddr_set_port(&endpoint->addr, record->port);
+        }
+    }
+    endpoint->resolved = endpoint->addr_len > 0;
+}
+
+static const struct kg_service *build_service(struct kg_arena *arena, const struct kg_service_record *record,
+                                              const struct kg_pmap *names)
+{
+    struct kg_service *service = kg_arena_calloc(arena, 1, sizeof(*service));
+
+    memcpy(service->id, record->record.id, sizeof(service->id));
+    service->name = kg_arena_copy(arena, record->name);
+    service->path = kg_arena_copy(arena, record->path);
+    service->host_header = kg_arena_copy(arena, record->host_header);
+    service->endpoint.host = kg_arena_copy(arena, record->host).ptr;
+    find_endpoint(record, names, &service->endpoint);
+    service->connect_timeout_ms = record->connect_timeout_ms;
+    service->write_timeout_ms = record->write_timeout_ms;
+    service->read_timeout_ms = record->read_timeout_ms;
+    service->retries = record->retries;
+    return service;
+}
+
+static void build_services(struct kg_arena *arena, const struct kg_pmap *services,
+                           const struct kg_pmap *names)
+{
+    struct records records = in_order(services);
+
+    for (size_t i = 0; i < records.count; i++) {
+        struct kg_service_record *service = (struct kg_service_record *)records.items[i];
+        service->plugins = NULL;
+        service->built = service->enabled ? build_service(arena, service, names) : NULL;
+    }
+    free(records.items);
+}
+
+/* Hangs each plugin that is switched on under its route, else its service, else under the whole gateway. */
+static void hang_plugins(const struct kg_pmap *services, const struct kg_pmap *routes,
+                         const struct kg_pmap *plugins, struct kg_plugin_record **global)
+{
+    struct records records = in_order(plugins);
+
+    for (size_t i = 0; i < records.count; i++) {
+        struct kg_plugin_record *plugin = (struct kg_plugin_record *)records.items[i];
+        struct kg_route_record *route = kg_pmap_find(routes, plugin->route_id);
+        struct kg_service_record *service = kg_pmap_find(services, plugin->service_id);
+        struct kg_plugin_record **under = global;
+        /* A consumer is known only after authentication: those instances are not a route's own. */
+        if (!plugin->enabled || plugin->consumer_id[0] != '\0')
+            continue;
+        if (plugin->route_id[0] != '\0')
+            under = route ? &route->plugins : NULL;
+        else if (plugin->service_id[0] != '\0')
+            under = service ? &service->plugins : NULL;
+        if (!under)
+            continue;
+        plugin->next_same = *under;
+        *under = plugin;
+    }
+    free(records.items);
+}
+
+/* reference/kong.md 8.4: route+service, then route, then service, then global. */
+static unsigned specificity(const struct kg_plugin_record *plugin)
+{
+    return (plugin->route_id[0] != '\0') * 2u + (plugin->service_id[0] != '\0');
+}
+
+/* The instances that win on one route so far, one for each type. */
+struct winners {
+    const struct kg_plugin_record **items;
+    size_t count, cap;
+};
+
+static void compete(struct winners *winners, const struct kg_plugin_record *chain, const char *service_id)
+{
+    for (; chain; chain = chain->next_same) {
+        size_t at = 0;
+        if (chain->service_id[0] != '\0' && strcmp(chain->service_id, service_id) != 0)
+            continue;
+        while (at < winners->count && winners->items[at]->type != chain->type)
+            at++;
+        if (at < winners->count) {
+            if (specificity(chain) > specificity(winners->items[at]))
+                winners->items[at] = chain;
+            continue;
+        }
+        if (winners->count == winners->cap) {
+            winners->cap = winners->cap ? winners->cap * 2 : 8;
+            winners->items = kg_realloc(winners->items, winners->cap, sizeof(*winners->items));
+        }
+        winners->items[winners->count++] = chain;
+    }
+}
+
+static int runs_first(const void *left, const void *right)
+{
+    const struct kg_plugin_type *a = (*(const struct kg_plugin_record *const *)left)->type;
+    const struct kg_plugin_type *b = (*(const struct kg_plugin_record *const *)right)->type;
+
+    return a->priority != b->priority ? (a->priority < b->priority) - (a->priority > b->priority)
+                                      : strcmp(a->name, b->name);
+}
+
+static void attach_plugins(struct kg_arena *arena, struct kg_route *route, struct winners *winners)
+{
+    struct kg_plugin_use *uses = kg_arena_calloc(arena, winners->count, sizeof(*uses));
+
+    if (winners->count > 0)
+        qsort(winners->items, winners->count, sizeof(*winners->items), runs_first);
+    for (size_t i = 0; i < winners->count; i++) {
+        uses[i].type = winners->items[i]->type;
+        uses[i].config = winners->items[i]->config;
+        memcpy(uses[i].id, winners->items[i]->record.id, sizeof(uses[i].id));
+    }
+    route->plugins = uses;
+    route->plugin_count = winners->count;
+}
+
+static const struct kg_route *build_route(struct kg_arena *arena, const struct kg_route_record *record,
+                                          const struct kg_service_record *service,
+                                          const struct kg_plugin_record *global, struct winners *winners)
+{
+    struct kg_route *route = kg_arena_calloc(arena, 1, sizeof(*route));
+
+    memcpy(route->id, record->record.id, sizeof(route->id));
+    route->name = kg_arena_copy(arena, record->name);
+    route->service = service ? service->built : NULL;
+    route->strip_path = record->strip_path;
+    route->preserve_host = record->preserve_host;
+    winners->count = 0;
+    compete(winners, record->plugins, record->service_id);
+    compete(winners, service ? service->plugins : NULL, record->service_id);
+    compete(winners, global, record->service_id);
+    attach_plugins(arena, route, winners);
+    return route;
+}
+
+/* Routes of a service that is switched off are left out; those without a service are in. */
+static size_t build_routes(struct kg_arena *arena, const struct records *routes,
+                           const struct kg_pmap *services, const struct kg_plugin_record *global,
+                           struct kg_route_spec *specs)
+{
+    struct winners winners = { 0 };
+    size_t count = 0;
+
+    for (size_t i = 0; i < routes->count; i++) {
+        const struct kg_route_record *record = (const struct kg_route_record *)routes->items[i];
+        const struct kg_service_record *service = kg_pmap_find(services, record->service_id);
+        if (record->service_id[0] != '\0' && (!service || !service->built))
+            continue;
+        specs[count++] = (struct kg_route_spec){
+            .route = build_route(arena, record, service, global, &winners),
+            .hosts = record->hosts,
+            .paths = record->paths,
+            .methods = record->methods,
+            .host_count = record->host_count,
+            .path_count = record->path_count,
+            .method_count = record->method_count,
+        };
+    }
+    free(winners.items);
+    return count;
+}
+
+struct kg_routing *kg_routing_new(const struct kg_pmap *services, const struct kg_pmap *routes,
+                                  const struct kg_pmap *plugins, const struct kg_pmap *names)
+{
+    struct kg_routing *routing = kg_calloc(1, sizeof(*routing));
+    struct kg_plugin_record *global = NULL;
+    struct records ordered = in_order(routes);
+    struct kg_route_spec *specs = kg_calloc(ordered.count, sizeof(*specs));
+
+    routing->refs = 1;
+    routing->parts = kg_calloc(1, sizeof(*routing->parts));
+    routing->parts->plugins = kg_pmap_share(plugins);
+    for (size_t i = 0; i < ordered.count; i++)
+        ((struct kg_route_record *)ordered.items[i])->plugins = NULL;
+    build_services(&routing->parts->arena, services, names);
+    hang_plugins(services, routes, plugins, &global);
+    size_t count = build_routes(&routing->parts->arena, &ordered, services, global, specs);
+    routing->router = kg_router_new(specs, count);
+    free(specs);
+    free(ordered.items);
+    return routing;
+}
+
+void kg_routing_release(struct kg_routing *routing)
+{
+    KG_ASSERT(routing->refs > 0);
+    if (--routing->refs > 0)
+        return;
+    kg_router_free(routing->router);
+    kg_pmap_free(&routing->parts->plugins);
+    kg_arena_free(&routing->parts->arena);
+    free(routing->parts);
+    free(routing);
+}

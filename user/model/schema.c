@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* From what a client sent to a whole entity: merge, fill, check. */
+#include "model/checks.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/uuid.h"
+#include "base/writer.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#define STRING_MAX    4096
+#define GENERATED_KEY 32 /* characters of [A-Za-z0-9]: 190 bits */
+
+/* Checks one value that is not null. A new reference in its stored form, or NULL with *error, a string or a
+ * tree. */
+typedef json_t *(*take_fn)(const struct kg_field *field, const json_t *given, json_t **error);
+
+static json_t *take(const struct kg_field *field, const json_t *given, json_t **error);
+static json_t *take_fields(const struct kg_field *fields, const json_t *given, json_t *violations);
+
+static json_t *refuse(json_t **error, const char *message)
+{
+    *error = kg_message_json(message);
+    return NULL;
+}
+
+static json_t *copy_of(const json_t *value)
+{
+    return json_deep_copy(value);
+}
+
+static json_t *refuse_choice(const struct kg_field *field, json_t **error)
+{
+    char text[256];
+    struct kg_writer w = kg_writer_of(text, sizeof(text) - 1);
+
+    KG_PUT(&w, "expected one of: ");
+    for (size_t i = 0; field->one_of[i]; i++) {
+        if (i > 0)
+            KG_PUT(&w, ", ");
+        kg_put(&w, kg_slice_str(field->one_of[i]));
+    }
+    text[w.len] = '\0';
+    return refuse(error, text);
+}
+
+static bool is_choice(const struct kg_field *field, const char *value)
+{
+    for (size_t i = 0; field->one_of[i]; i++)
+        if (strcmp(field->one_of[i], value) == 0)
+            return true;
+    return false;
+}
+
+static json_t *take_string(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    char scratch[256];
+    const char *wrong;
+    size_t len = json_string_length(given);
+
+    if (!json_is_string(given))
+        return refuse(error, "expected a string");
+    if (len == 0)
+        return refuse(error, "length must be at least 1");
+    if (memchr(json_string_value(given), '\0', len))
+        return refuse(error, "must not contain null bytes");
+    if (field->one_of && !is_choice(field, json_string_value(given)))
+        return refuse_choice(field, error);
+    wrong = field->check ? field->check(given, scratch) : NULL;
+    if (wrong)
+        return refuse(error, wrong);
+    if (len > STRING_MAX) {
+        snprintf(scratch, sizeof(scratch), "length must be at most %d", STRING_MAX);
+        return refuse(error, scratch);
+    }
+    return copy_of(given);
+}
+
+/* Stored in lower case, so that one UUID is one id. */
+static json_t *take_uuid(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    struct kg_slice text = { json_string_value(given), json_string_length(given) };
+    char lower[KG_UUID_TEXT] = "";
+
+    if (!json_is_string(given))
+        return refuse(error, "expected a string");
+    if (!kg_uuid_valid(text))
+        return refuse(error, "expected a valid UUID");
+    for (size_t i = 0; i < text.len; i++)
+        lower[i] = kg_lower(text.ptr[i]);
+    return json_string(lower);
+}
+
+static json_t *take_integer(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    char scratch[96];
+
+    if (!json_is_integer(given))
+        return refuse(error, "expected an integer");
+    if (field->bounded &&
+        (json_integer_value(given) < field->min || json_integer_value(given) > field->max)) {
+        snprintf(scratch, sizeof(scratch), "value should be between %lld and %lld", (long long)field->min,
+                 (long long)field->max);
+        return refuse(error, scratch);
+    }
+    return copy_of(given);
+}
+
+static json_t *take_timestamp(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    if (!json_is_integer(given))
+        return refuse(error, "expected an integer");
+    if (json_integer_value(given) <= 0)
+        return refuse(error, "expected a valid timestamp");
+    return copy_of(given);
+}
+
+static json_t *take_number(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    char scratch[96];
+
+    if (!json_is_number(given))
+        return refuse(error, "expected a number");
+    if (field->bounded &&
+        (json_number_value(given) < (double)field->min || json_number_value(given) > (double)field->max)) {
+        snprintf(scratch, sizeof(scratch), "value should be between %lld and %lld", (long long)field->min,
+                 (long long)field->max);
+        return refuse(error, scratch);
+    }
+    return copy_of(given);
+}
+
+static json_t *take_boolean(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    return json_is_boolean(given) ? copy_of(given) : refuse(error, "expected a boolean");
+}
+
+static bool contains(const json_t *array, const json_t *wanted)
+{
+    json_t *value;
+    size_t i;
+
+    json_array_foreach(array, i, value) if (json_equal(value, wanted)) return true;
+    return false;
+}
+
+/* Kong shows errors of elements as a list with null holes. */
+static void note_element(json_t **errors, size_t at, json_t *error)
+{
+    if (!*errors)
+        *errors = json_array();
+    while (json_array_size(*errors) < at)
+        json_array_append_new(*errors, json_null());
+    json_array_append_new(*errors, error);
+}
+
+static json_t *take_set(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    json_t *set, *value, *errors = NULL;
+    size_t i;
+
+    if (!json_is_array(given))
+        return refuse(error, "expected a set");
+    if (field->required && json_array_size(given) == 0)
+        return refuse(error, "length must be at least 1");
+    set = json_array();
+    json_array_foreach(given, i, value)
+    {
+        json_t *wrong = NULL, *taken = take_string(field, value, &wrong);
+
+        if (!taken)
+            note_element(&errors, i, wrong);
+        else if (!contains(set, taken))
+            json_array_append(set, taken);
+        json_decref(taken);
+    }
+    if (!errors)
+        return set;
+    json_decref(set);
+    *error = errors;
+    return NULL;
+}
+
+static json_t *take_foreign(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    const char *key = kg_entities[field->reference].endpoint_key;
+    json_t *id = json_object_get(given, "id"), *name = json_object_get(given, key), *value, *reference;
+
+    if (!json_is_object(given))
+        return refuse(error, "expected a record");
+    if (!id && !name) {
+        *error = json_object();
+        json_object_set_new(*error, "id", json_string("missing primary key"));
+        return NULL;
+    }
+    /* A client may send the whole parent (go-kong does): its id says it all. */
+    value = id ? take_uuid(field, id, error) : take_string(&(struct kg_field){ 0 }, name, error);
+    key = id ? "id" : key;
+    reference = json_object();
+    json_object_set_new(reference, key, value ? value : *error);
+    if (value)
+        return reference;
+    *error = reference;
+    return NULL;
+}
+
+/* A record without known fields (the plugin's name is wrong, which is said elsewhere) is not looked into. */
+static json_t *take_record(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    json_t *violations, *record;
+
+    if (!json_is_object(given))
+        return refuse(error, "expected a record");
+    if (!field->fields)
+        return copy_of(given);
+    violations = json_object();
+    record = take_fields(field->fields, given, violations);
+    if (json_object_size(violations) == 0) {
+        json_decref(violations);
+        return record;
+    }
+    json_decref(record);
+    *error = violations;
+    return NULL;
+}
+
+static json_t *take(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    static const take_fn takers[] = {
+        [KG_F_UUID] = take_uuid,       [KG_F_TIMESTAMP] = take_timestamp, [KG_F_STRING] = take_string,
+        [KG_F_INTEGER] = take_integer, [KG_F_NUMBER] = take_number,       [KG_F_BOOLEAN] = take_boolean,
+        [KG_F_STRING_SET] = take_set,  [KG_F_FOREIGN] = take_foreign,     [KG_F_RECORD] = take_record,
+    };
+
+    return takers[field->type](field, given, error);
+}
+
+static json_t *default_of(const struct kg_field *field)
+{
+    json_t *value;
+
+    if (!field->default_json)
+        return json_null();
+    value = json_loads(field->default_json, JSON_DECODE_ANY, NULL);
+    KG_ASSERT(value != NULL);
+    return value;
+}
+
+/* The field's value after defaults: a new reference, null when it has none or what was given is refused. */
+static json_t *take_field(const struct kg_field *field, const json_t *given, json_t *violations)
+{
+    json_t *error = NULL, *value, *start = NULL;
+
+    if (!given || json_is_null(given))
+        given = start = default_of(field);
+    if (json_is_null(given)) {
+        if (field->required)
+            kg_violate(violations, field->name, "required field missing");
+        return start ? start : json_null();
+    }
+    value = take(field, given, &error);
+    json_decref(start);
+    if (value)
+        return value;
+    json_object_set_new(violations, field->name, error);
+    return json_null();
+}
+
+static json_t *take_fields(const struct kg_field *fields, const json_t *given, json_t *violations)
+{
+    json_t *result = json_object(), *value;
+    const char *key;
+
+    json_object_foreach((json_t *)(uintptr_t)given, key, value) if (!kg_field_find(fields, key))
+        kg_violate(violations, key, "unknown field");
+    for (const struct kg_field *field = fields; field->name; field++)
+        json_object_set_new(result, field->name,
+                            take_field(field, json_object_get(given, field->name), violations));
+    return result;
+}
+
+/* Kong's PATCH: records merge, everything else is replaced. Both may lack fields. A new reference. */
+static json_t *merge(const struct kg_field *fields, const json_t *old, const json_t *input)
+{
+    json_t *merged = json_copy((json_t *)(uintptr_t)old), *value;
+    const char *key;
+
+    json_object_foreach((json_t *)(uintptr_t)input, key, value)
+    {
+        const struct kg_field *field = kg_field_find(fields, key);
+        json_t *before = json_object_get(old, key);
+
+        if (field && field->type == KG_F_RECORD && json_is_object(before) && json_is_object(value))
+            json_object_set_new(merged, key, merge(field->fields, before, value));
+        else
+            json_object_set(merged, key, value);
+    }
+    return merged;
+}
+
+static bool is_given(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+
+    return value && !json_is_null(value);
+}
+
+static void keep_or_make(json_t *input, const json_t *old, const char *name, json_t *fresh)
+{
+    if (is_given(old, name))
+        json_object_set(input, name, json_object_get(old, name));
+    else
+        json_object_set(input, name, fresh);
+    json_decref(fresh);
+}
+
+static void fill_id(json_t *input, const json_t *old)
+{
+    char id[KG_UUID_TEXT];
+
+    kg_uuid_random(id);
+    if (!is_given(input, "id"))
+        keep_or_make(input, old, "id", json_string(id));
+}
+
+/* A PATCH has the old key merged in already; a PUT without one gets a new one, as Kong does. */
+static void fill_secret(const struct kg_field *field, json_t *input)
+{
+    char key[GENERATED_KEY + 1];
+
+    if (is_given(input, field->name))
+        return;
+    kg_random_alnum(key, GENERATED_KEY);
+    json_object_set_new(input, field->name, json_string(key));
+    kg_wipe(key, sizeof(key));
+}
+
+static void fill_automatic(const struct kg_field *fields, json_t *input, const json_t *old)
+{
+    fill_id(input, old);
+    if (!is_given(input, "created_at"))
+        keep_or_make(input, old, "created_at", json_integer(kg_clock_wall()));
+    for (const struct kg_field *field = fields; field->name; field++) {
+        if (field->secret)
+            fill_secret(field, input);
+        /* Ours to set, whatever a client echoes back. */
+        if (strcmp(field->name, "updated_at") == 0)
+            json_object_set_new(input, field->name, json_integer(kg_clock_wall()));
+    }
+}
+
+static void check_immutable(const struct kg_field *fields, const json_t *result, const json_t *old,
+                            json_t *violations)
+{
+    for (const struct kg_field *field = fields; field->name; field++)
+        if (field->immutable_ &&
+            !json_equal(json_object_get(result, field->name), json_object_get(old, field->name)))
+            kg_violate(violations, field->name, "immutable field cannot be updated");
+}
+
+static int refuse_whole(const char *field, const char *message, json_t **problem)
+{
+    json_t *violations = json_object();
+
+    kg_violate(violations, field, message);
+    *problem = kg_problem_schema(violations);
+    return -EINVAL;
+}
+
+static int check_whole(const struct kg_entity *entity, json_t *input, const json_t *old, json_t **result,
+                       json_t **problem)
+{
+    const char *plugin = json_string_value(json_object_get(input, "name"));
+    struct kg_field fields[KG_FIELDS_MAX];
+    json_t *violations = json_object(), *whole;
+
+    kg_entity_fields(entity, plugin, fields);
+    fill_automatic(fields, input, old);
+    whole = take_fields(fields, input, violations);
+    if (old)
+        check_immutable(fields, whole, old, violations);
+    if (entity->check)
+        entity->check(whole, violations);
+    if (json_object_size(violations) > 0) {
+        json_decref(whole);
+        *problem = kg_problem_schema(violations);
+        return -EINVAL;
+    }
+    json_decref(violations);
+    *result = whole;
+    return 0;
+}
+
+/* The input with a PATCH's old values beneath it: a new reference that may be changed at its top. */
+static json_t *lay_over_old(const struct kg_entity *entity, const json_t *input, const json_t *old)
+{
+    struct kg_field fields[KG_FIELDS_MAX];
+    json_t *name = json_object_get(input, "name");
+
+    kg_entity_fields(entity, json_string_value(name ? name : json_object_get(old, "name")), fields);
+    return merge(fields, old, input);
+}
+
+int kg_schema_apply(const struct kg_entity *entity, enum kg_write write, const json_t *input,
+                    const json_t *old, json_t **result, json_t **problem)
+{
+    const char *wrong = NULL;
+    json_t *given, *whole;
+    int rc;
+
+    if (!json_is_object(input))
+        return refuse_whole(NULL, "expected a record", problem);
+    KG_ASSERT(write != KG_WRITE_CREATE || !old);
+    KG_ASSERT(write != KG_WRITE_PATCH || old);
+    given = json_copy((json_t *)(uintptr_t)input);
+    if (entity->id == KG_SERVICES && json_object_get(given, "url"))
+        wrong = kg_url_expand(given);
+    if (wrong) {
+        json_decref(given);
+        return refuse_whole("url", wrong, problem);
+    }
+    whole = write == KG_WRITE_PATCH ? lay_over_old(entity, given, old) : json_incref(given);
+    json_decref(given);
+    rc = check_whole(entity, whole, old, result, problem);
+    json_decref(whole);
+    return rc;
+}

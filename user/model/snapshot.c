@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "model/snapshot.h"
+
+#include "base/assert.h"
+#include "model/records.h"
+#include "model/routing.h"
+
+#include <stdlib.h>
+
+#define CACHE_LINE 64
+
+struct kg_snapshot {
+    struct kg_routing *routing;
+    struct kg_pmap credentials; /* by MAC */
+    /* Written by its worker alone, each on a line of its own. */
+    struct hold {
+        _Alignas(CACHE_LINE) _Atomic uint64_t count;
+    } holds[KG_WORKERS_MAX];
+};
+
+struct kg_snapshot *kg_snapshot_new(struct kg_routing *routing, const struct kg_pmap *credentials_by_mac)
+{
+    struct kg_snapshot *snapshot = aligned_alloc(CACHE_LINE, sizeof(*snapshot));
+
+    KG_ASSERT(snapshot != NULL);
+    memset(snapshot, 0, sizeof(*snapshot));
+    routing->refs++;
+    snapshot->routing = routing;
+    snapshot->credentials = kg_pmap_share(credentials_by_mac);
+    return snapshot;
+}
+
+bool kg_snapshot_route(const struct kg_snapshot *snapshot, const struct kg_route_query *query,
+                       struct kg_match *match)
+{
+    return kg_router_match(snapshot->routing->router, query, match);
+}
+
+const struct kg_credential *kg_snapshot_credential(const struct kg_snapshot *snapshot, const uint8_t mac[32])
+{
+    const struct kg_credential_record *found = kg_pmap_find(&snapshot->credentials, mac);
+
+    return found ? &found->pub : NULL;
+}
+
+/* The worker is the only writer of its count, so plain loads and stores do; no locked instruction on the
+ * request path. */
+void kg_snapshot_hold(struct kg_snapshot *snapshot, unsigned worker)
+{
+    KG_ASSERT(worker < KG_WORKERS_MAX);
+    _Atomic uint64_t *count = &snapshot->holds[worker].count;
+    atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* Release: all that the request read from the snapshot has been read when kg_snapshot_idle sees the count. */
+void kg_snapshot_release(struct kg_snapshot *snapshot, unsigned worker)
+{
+    KG_ASSERT(worker < KG_WORKERS_MAX);
+    _Atomic uint64_t *count = &snapshot->holds[worker].count;
+    uint64_t held = atomic_load_explicit(count, memory_order_relaxed);
+
+    KG_ASSERT(held > 0);
+    atomic_store_explicit(count, held - 1, memory_order_release);
+}
+
+bool kg_snapshot_idle(const struct kg_snapshot *snapshot)
+{
+    for (unsigned worker = 0; worker < KG_WORKERS_MAX; worker++) {
+        if (atomic_load_explicit(&snapshot->holds[worker].count, memory_order_acquire) > 0)
+            return false;
+    }
+    return true;
+}
+
+void kg_snapshot_free(struct kg_snapshot *snapshot)
+{
+    if (!snapshot)
+        return;
+    kg_pmap_free(&snapshot->credentials);
+    kg_routing_release(snapshot->routing);
+    free(snapshot);
+}

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * key-auth: who a request comes from, by the key in a header or a query argument (reference/kong.md 1). Keys
+ * are compared by their HMAC alone; looking one up costs the same whether it is known, unknown or expired.
+ */
+#include "policy/policy.h"
+
+#include "base/mem.h"
+#include "base/writer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define PRIORITY 1250
+
+struct key_name {
+    struct kg_slice name;   /* as configured: query arguments must equal it, headers ignoring case */
+    struct kg_slice dashed; /* with '-' for '_': the other spelling that a header may have */
+};
+
+struct key_auth {
+    struct key_name *names;
+    size_t name_count;
+    bool in_header, in_query, hide_credentials, run_on_preflight;
+    struct kg_slice challenge; /* WWW-Authenticate */
+    char *text;                /* what all slices point into */
+};
+
+/* ---- configuration ---- */
+
+static bool is_name_byte(char c)
+{
+    char lower = kg_lower(c);
+
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+}
+
+static const char *check_key_name(const json_t *value, char scratch[256])
+{
+    const char *name = json_string_value(value);
+
+    for (size_t i = 0; i < json_string_length(value); i++) {
+        if (is_name_byte(name[i]))
+            continue;
+        snprintf(scratch, 256, "bad header name '%.150s', allowed characters are A-Z, a-z, 0-9, '_', and '-'",
+                 name);
+        return scratch;
+    }
+    return NULL;
+}
+
+/* It goes into a response header as a quoted-string (RFC 9110, 5.6.4), which has no way to hold control
+ * bytes. */
+static const char *check_realm(const json_t *value, char scratch[256])
+{
+    const char *realm = json_string_value(value);
+
+    for (size_t i = 0; i < json_string_length(value); i++) {
+        if ((unsigned char)realm[i] < 0x20 || realm[i] == 0x7f)
+            return "control characters are not allowed";
+    }
+    return NULL;
+}
+
+static const struct kg_field config_fields[] = {
+    { .name = "key_names",
+      .type = KG_F_STRING_SET,
+      .required = true,
+      .default_json = "[\"apikey\"]",
+      .check = check_key_name },
+    { .name = "key_in_header", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
+    { .name = "key_in_query", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
+    { .name = "hide_credentials", .type = KG_F_BOOLEAN, .required = true, .default_json = "false" },
+    { .name = "run_on_preflight", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
+    { .name = "realm", .type = KG_F_STRING, .check = check_realm },
+    { 0 },
+};
+
+static struct kg_slice put_copy(struct kg_writer *w, struct kg_slice text)
+{
+    size_t start = w->len;
+
+    kg_put(w, text);
+    return kg_slice_of(w->buf + start, text.len);
+}
+
+static struct kg_slice put_dashed(struct kg_writer *w, struct kg_slice name)
+{
+    struct kg_slice copy = put_copy(w, name);
+
+    for (size_t i = w->len - name.len; i < w->len; i++) {
+        if (w->buf[i] == '_')
+            w->buf[i] = '-';
+    }
+    return copy;
+}
+
+static struct kg_slice put_challenge(struct kg_writer *w, struct kg_slice realm)
+{
+    size_t start = w->len;
+
+    KG_PUT(w, "Key");
+    if (realm.len > 0) {
+        KG_PUT(w, " realm=\"");
+        for (size_t i = 0; i < realm.len; i++) {
+            if (realm.ptr[i] == '"' || realm.ptr[i] == '\\')
+                kg_put_char(w, '\\');
+            kg_put_char(w, realm.ptr[i]);
+        }
+        KG_PUT(w, "\"");
+    }
+    return kg_slice_of(w->buf + start, w->len - start);
+}
+
+static struct kg_slice string_of(const json_t *value)
+{
+    return kg_slice_of(json_string_value(value), json_string_length(value));
+}
+
+static void *compile(const json_t *json)
+{
+    struct key_auth *config = kg_calloc(1, sizeof(*config));
+    const json_t *names = json_object_get(json, "key_names");
+    struct kg_slice realm = string_of(json_object_get(json, "realm"));
+    size_t room = 2 * realm.len + sizeof("Key realm=\"\"");
+
+    config->in_header = json_is_true(json_object_get(json, "key_in_header"));
+    config->in_query = json_is_true(json_object_get(json, "key_in_query"));
+    config->hide_credentials = json_is_true(json_object_get(json, "hide_credentials"));
+    config->run_on_preflight = json_is_true(json_object_get(json, "run_on_preflight"));
+    config->name_count = json_array_size(names);
+    config->names = kg_calloc(config->name_count, sizeof(*config->names));
+    for (size_t i = 0; i < config->name_count; i++)
+        room += 2 * json_string_length(json_array_get(names, i));
+    config->text = kg_calloc(room, 1);
+    struct kg_writer w = kg_writer_of(config->text, room);
+    for (size_t i = 0; i < config->name_count; i++) {
+        config->names[i].name = put_copy(&w, string_of(json_array_get(names, i)));
+        config->names[i].dashed = put_dashed(&w, config->names[i].name);
+    }
+    config->challenge = put_challenge(&w, realm);
+    return config;
+}
+
+static void release(void *compiled)
+{
+    struct key_auth *config = compiled;
+
+    free(config->names);
+    free(config->text);
+    free(config);
+}
+
+/* ---- finding the key ---- */
+
+enum found { FOUND_NOTHING, FOUND_KEY, FOUND_SEVERAL };
+
+struct find {
+    enum found found;
+    const struct key_name *name; /* that decided */
+    struct kg_slice value;
+    bool encoded; /* from the query: value is still percent-encoded */
+};
+
+/* What the head holds under one spelling. Hop-by-hop headers are not there: they end here by the sender's own
+ * word. */
+static unsigned look_for_header(const struct kg_head *head, struct kg_slice name, struct kg_slice *value)
+{
+    unsigned count = 0;
+
+    for (size_t i = 0; i < head->count; i++) {
+        const struct kg_header *header = &head->headers[i];
+        if (header->hop || !kg_slice_eq_nocase(header->name, name))
+            continue;
+        if (count++ == 0)
+            *value = kg_slice_trim(header->value);
+    }
+    return count;
+}
+
+static bool find_in_header(const struct kg_head *head, const struct key_name *name, struct find *find)
+{
+    unsigned count = look_for_header(head, name->name, &find->value);
+
+    if (count == 0)
+        count = look_for_header(head, name->dashed, &find->value);
+    if (count == 0)
+        return false;
+    find->found = count > 1 ? FOUND_SEVERAL : FOUND_KEY;
+    return true;
+}
+
+static void find_in_query(struct kg_slice query, const struct key_name *name, struct find *find)
+{
+    bool bare = false;
+    int count = kg_query_find(query, name->name, &find->value, &bare);
+
+    find->encoded = true;
+    if (count > 1)
+        find->found = FOUND_SEVERAL;
+    /* "?apikey" without '=' is there, but is no key: the next name's turn (reference/kong.md 1.2). */
+    else if (count == 1 && !bare)
+        find->found = FOUND_KEY;
+}
+
+/* Name by name, header before query; what is found first decides, also when it is empty or twice there. */
+static struct find find_key(const struct key_auth *config, const struct kg_policy_request *request)
+{
+    for (size_t i = 0; i < config->name_count; i++) {
+        struct find find = { .name = &config->names[i] };
+        if (config->in_header && find_in_header(request->head, find.name, &find))
+            return find;
+        if (config->in_query && request->has_query)
+            find_in_query(request->query, find.name, &find);
+        if (find.found != FOUND_NOTHING)
+            return find;
+    }
+    return (struct find){ .found = FOUND_NOTHING };
+}
+
+/* ---- hiding it ---- */
+
+static bool same_header(struct kg_slice a, struct kg_slice b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++) {
+        char x = a.ptr[i] == '_' ? '-' : kg_lower(a.ptr[i]);
+        char y = b.ptr[i] == '_' ? '-' : kg_lower(b.ptr[i]);
+        if (x != y)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Takes the deciding name out of headers, in both spellings (an upstream may fold them into one), and out of
+ * the query, wherever the key was. False when the scratch space is too small: then nothing may go upstream.
+ */
+static bool hide(const struct key_name *name, struct kg_policy_request *request)
+{
+    struct kg_writer *scratch = request->scratch;
+    struct kg_slice value;
+    size_t start = scratch->len;
+    bool bare;
+
+    for (size_t i = 0; i < request->head->count; i++) {
+        struct kg_header *header = &request->head->headers[i];
+        if (same_header(header->name, name->name))
+            header->hop = true;
+    }
+    if (!request->has_query || kg_query_find(request->query, name->name, &value, &bare) == 0)
+        return true;
+    kg_query_remove(request->query, name->name, scratch);
+    if (scratch->overflow)
+        return false;
+    request->query = kg_slice_of(scratch->buf + start, scratch->len - start);
+    request->has_query = request->query.len > 0;
+    return true;
+}
+
+/* ---- judging it ---- */
+
+static bool answer(struct kg_policy_request *request, unsigned status, struct kg_slice message)
+{
+    request->status = status;
+    request->message = message;
+    return false;
+}
+
+static bool refuse(const struct key_auth *config, struct kg_policy_request *request, struct kg_slice message,
+                   enum kg_signal_kind signal)
+{
+    request->www_authenticate = config->challenge;
+    request->has_signal = true;
+    request->signal = signal;
+    return answer(request, 401, message);
+}
+
+static bool refuse_missing(const struct key_auth *config, struct kg_policy_request *request)
+{
+    return refuse(config, request, KG_SLICE("No API key found in request"), KG_SIGNAL_MISSING_KEY);
+}
+
+static bool internal_error(struct kg_policy_request *request)
+{
+    return answer(request, 500, KG_SLICE("An unexpected error occurred"));
+}
+
+/* Whether the key was given at all (it may be empty); its MAC. False when the scratch space is too small. */
+static bool hash_key(const struct find *find, struct kg_policy_request *request, bool *empty, uint8_t mac[32])
+{
+    /* Decoded behind what scratch holds, and wiped at once: the key itself is needed no longer than this. */
+    const struct kg_writer *scratch = request->scratch;
+    struct kg_writer decoded = kg_writer_of(scratch->buf + scratch->len, scratch->cap - scratch->len);
+    bool fits = !find->encoded || kg_query_decode(find->value, &decoded);
+    struct kg_slice key = find->encoded ? kg_writer_slice(&decoded) : find->value;
+
+    *empty = key.len == 0;
+    kg_key_hasher_mac(request->hasher, key, mac);
+    kg_wipe(decoded.buf, decoded.len);
+    return fits;
+}
+
+static bool is_valid(const struct kg_credential *credential, int64_t now_wall)
+{
+    return credential && (credential->expires_wall == 0 || credential->expires_wall > now_wall);
+}
+
+static bool judge(const struct key_auth *config, struct kg_policy_request *request, const uint8_t mac[32])
+{
+    const struct kg_credential *credential = kg_snapshot_credential(request->snapshot, mac);
+
+    if (!is_valid(credential, request->now_wall))
+        return refuse(config, request, KG_SLICE("Unauthorized"), KG_SIGNAL_WRONG_KEY);
+    request->credential = credential;
+    request->consumer = credential->consumer;
+    return true;
+}
+
+static bool key_auth_access(const void *compiled, struct kg_policy_request *request)
+{
+    const struct key_auth *config = compiled;
+    struct find find = find_key(config, request);
+    bool preflight = request->head->method == KG_METHOD_OPTIONS && !config->run_on_preflight;
+    bool empty = true;
+    uint8_t mac[32];
+
+    /* Before the query is rewritten: find.value may point into it. */
+    if (find.found == FOUND_KEY && !preflight && !hash_key(&find, request, &empty, mac))
+        return internal_error(request);
+    /* Also when the plugin leaves early or refuses: a key that was shown goes no further. */
+    if (find.found != FOUND_NOTHING && config->hide_credentials && !hide(find.name, request))
+        return internal_error(request);
+    if (preflight)
+        return true;
+    if (find.found == FOUND_SEVERAL)
+        return refuse(config, request, KG_SLICE("Duplicate API key found"), KG_SIGNAL_WRONG_KEY);
+    if (empty)
+        return refuse_missing(config, request);
+    return judge(config, request, mac);
+}
+
+const struct kg_policy kg_policy_key_auth = {
+    .type = { .name = "key-auth",
+              .priority = PRIORITY,
+              .config = config_fields,
+              .no_consumer = true,
+              .compile = compile,
+              .release = release },
+    .access = key_auth_access,
+};

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "policy/policy.h"
+
+static const struct kg_policy *const policies[] = { &kg_policy_key_auth };
+
+void kg_policies_register(void)
+{
+    for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++)
+        kg_plugin_register(&policies[i]->type);
+}
+
+bool kg_policies_run(const struct kg_route *route, struct kg_policy_request *request)
+{
+    for (size_t i = 0; i < route->plugin_count; i++) {
+        const struct kg_plugin_use *use = &route->plugins[i];
+        const struct kg_policy *policy = (const struct kg_policy *)use->type;
+        if (!policy->access(use->config, request))
+            return false;
+    }
+    return true;
+}

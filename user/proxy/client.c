@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* A client's connection: from accept to close, one request after the other. */
+#include "proxy/internal.h"
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static void set_state(struct kg_client *client, enum kg_client_state state)
+{
+    client->state = state;
+}
+
+static void on_timer(struct kg_timer *timer);
+
+static void arm(struct kg_client *client, uint64_t delay_ms)
+{
+    kg_timer_set(&client->worker->wheel, &client->timer, client->worker->now_ms, delay_ms, on_timer);
+}
+
+static uint32_t relay_timeout(const struct kg_client *client)
+{
+    const struct kg_service *service = client->request.service;
+    const struct kg_upstream *upstream = client->request.upstream;
+
+    /* Whoever has to move next sets the time. */
+    if (!service || !upstream || kg_sock_pending(&client->sock) > 0)
+        return KG_STALL_MS;
+    if (kg_sock_pending(&upstream->sock) > 0)
+        return service->write_timeout_ms;
+    return client->request.body_done ? service->read_timeout_ms : KG_STALL_MS;
+}
+
+void kg_client_touch(struct kg_client *client)
+{
+    switch (client->state) {
+    case KG_CLIENT_IDLE:
+        arm(client, client->worker->config->keepalive_timeout_ms);
+        return;
+    case KG_CLIENT_CONNECT:
+        arm(client, client->request.service->connect_timeout_ms);
+        return;
+    case KG_CLIENT_RELAY:
+        arm(client, relay_timeout(client));
+        return;
+    default: /* HEAD and LINGER have one deadline each, whatever comes in */
+        return;
+    }
+}
+
+static void close_client(struct kg_client *client, bool reset)
+{
+    if (client->state == KG_CLIENT_CLOSED)
+        return;
+    set_state(client, KG_CLIENT_CLOSED);
+    kg_timer_stop(&client->timer);
+    kg_request_end(client);
+    kg_chain_clear(&client->backlog, &client->worker->ring.blocks);
+    if (reset)
+        kg_sock_reset(&client->sock);
+    else
+        kg_sock_close(&client->sock);
+}
+
+void kg_client_abort(struct kg_client *client)
+{
+    close_client(client, false);
+}
+
+void kg_client_reset(struct kg_client *client)
+{
+    close_client(client, true);
+}
+
+void kg_client_drain(struct kg_client *client)
+{
+    if (client->state == KG_CLIENT_IDLE)
+        close_client(client, false);
+}
+
+/*
+ * Looks for a whole head at the front of `bytes`. True when one was there (worker->head holds it, *len its length)
+ * or it was refused (*len is 0 and the client answered); false when more bytes are needed.
+ */
+static bool find_head(struct kg_client *client, struct kg_slice bytes, size_t *len)
+{
+    struct kg_worker *worker = client->worker;
+    const char *why;
+    int rc = kg_head_parse_request(bytes, &worker->config->limits, &worker->head, &why);
+
+    *len = rc > 0 ? (size_t)rc : 0;
+    if (rc < 0)
+        kg_request_refuse(client, (unsigned)-rc);
+    return rc != 0;
+}
+
+static void await_rest_of_head(struct kg_client *client)
+{
+    if (client->state == KG_CLIENT_HEAD)
+        return;
+    set_state(client, KG_CLIENT_HEAD);
+    arm(client, client->worker->config->header_timeout_ms);
+}
+
+/* Makes the first block hold as much of the backlog as fits, so that a head is in one piece. */
+static void gather(struct kg_client *client)
+{
+    struct kg_block *first = client->backlog.first;
+
+    if (first->start > 0) {
+        memmove(first->data, first->data + first->start, kg_block_used(first));
+        first->end -= first->start;
+        first->start = 0;
+    }
+    while (first->next && kg_block_room(first) > 0) {
+        struct kg_block *second = first->next;
+        uint32_t part = kg_block_used(second) < kg_block_room(first) ? kg_block_used(second) : kg_block_room(first);
+
+        memcpy(first->data + first->end, second->data + second->start, part);
+        first->end += part;
+        second->start += part;
+        if (kg_block_used(second) > 0)
+            return;
+        first->next = second->next;
+        if (client->backlog.last == second)
+            client->backlog.last = first;
+        kg_block_release(&client->worker->ring.blocks, second);
+    }
+}
+
+/* The next request is taken from the backlog, or awaited. */
+static void next_request(struct kg_client *client)
+{
+    set_state(client, KG_CLIENT_IDLE);
+    if (client->backlog.bytes == 0) {
+        if (client->eof || client->worker->draining) {
+            close_client(client, false);
+            return;
+        }
+        kg_client_touch(client);
+        kg_sock_receive_all(&client->sock);
+        return;
+    }
+    gather(client);
+    struct kg_block *first = client->backlog.first;
+    size_t len;
+
+    if (!find_head(client, kg_slice_of(first->data + first->start, kg_block_used(first)), &len)) {
+        if (client->eof) {
+            close_client(client, false);
+            return;
+        }
+        await_rest_of_head(client);
+        kg_sock_receive_all(&client->sock);
+        return;
+    }
+    if (len == 0)
+        return;
+    /* Consumed after it has been looked at: worker->head points into the block. */
+    kg_request_begin(client, len);
+    if (client->state == KG_CLIENT_CLOSED)
+        return;
+    kg_chain_consume(&client->backlog, &client->worker->ring.blocks, len);
+    kg_relay_pump(client);
+}
+
+/* Bytes of a head, the first or more. The usual case, a whole head in one piece, is served where it lies. */
+static void head_bytes(struct kg_client *client, const struct kg_input *input)
+{
+    struct kg_blocks *blocks = &client->worker->ring.blocks;
+    size_t len;
+
+    if (client->backlog.bytes > 0) {
+        kg_chain_append(&client->backlog, blocks, input->ptr, input->len);
+        next_request(client);
+        return;
+    }
+    if (!find_head(client, kg_slice_of(input->ptr, input->len), &len)) {
+        kg_chain_append(&client->backlog, blocks, input->ptr, input->len);
+        await_rest_of_head(client);
+        return;
+    }
+    if (len == 0)
+        return;
+    kg_request_begin(client, len);
+    if (client->state == KG_CLIENT_CLOSED)
+        return;
+    size_t rest = input->len - len;
+    size_t taken = rest ? kg_relay_request_body(client, input->ptr + len, rest, input) : 0;
+    if (client->state == KG_CLIENT_CLOSED)
+        return;
+    if (taken < rest)
+        kg_chain_append(&client->backlog, blocks, input->ptr + len + taken, rest - taken);
+    kg_relay_pump(client);
+}
+
+/* Bytes while a request is running: its body, or the next request, which has to wait. */
+static void running_bytes(struct kg_client *client, const struct kg_input *input)
+{
+    size_t taken = 0;
+
+    if (client->backlog.bytes == 0)
+        taken = kg_relay_request_body(client, input->ptr, input->len, input);
+    if (client->state == KG_CLIENT_CLOSED)
+        return;
+    if (taken < input->len)
+        kg_chain_append(&client->backlog, &client->worker->ring.blocks, input->ptr + taken, input->len - taken);
+    kg_relay_pump(client);
+}
+
+static void linger_bytes(struct kg_client *client, const struct kg_input *input)
+{
+    kg_sock_receive_once(&client->sock);
+}
+
+static void closed_bytes(struct kg_client *client, const struct kg_input *input)
+{
+}
+
+static void head_timeout(struct kg_client *client)
+{
+    kg_request_refuse(client, 408);
+}
+
+static void connect_timeout(struct kg_client *client)
+{
+    kg_upstream_failed(client, 504);
+}
+
+static void relay_stalled(struct kg_client *client)
+{
+    struct kg_request *request = &client->request;
+
+    /* The client does not read its answer, or does not send the rest of its body. */
+    if (kg_sock_pending(&client->sock) > 0 || request->answered) {
+        close_client(client, true);
+        return;
+    }
+    bool owes_body = !request->body_done && request->upstream && kg_sock_pending(&request->upstream->sock) == 0;
+    if (!owes_body) {
+        kg_upstream_failed(client, 504);
+        return;
+    }
+    if (request->answering)
+        close_client(client, true);
+    else
+        kg_request_answer(client, 408, KG_SLICE("Request timeout"), KG_SLICE(""));
+}
+
+/* The life of a client's connection: what bytes and what silence mean in each state. */
+static const struct {
+    void (*bytes)(struct kg_client *client, const struct kg_input *input);
+    void (*timeout)(struct kg_client *client);
+} states[KG_CLIENT_STATES] = {
+    [KG_CLIENT_IDLE] = { head_bytes, kg_client_abort },
+    [KG_CLIENT_HEAD] = { head_bytes, head_timeout },
+    [KG_CLIENT_CONNECT] = { running_bytes, connect_timeout },
+    [KG_CLIENT_RELAY] = { running_bytes, relay_stalled },
+    [KG_CLIENT_LINGER] = { linger_bytes, kg_client_reset },
+    [KG_CLIENT_CLOSED] = { closed_bytes, NULL },
+};
+
+static void on_timer(struct kg_timer *timer)
+{
+    struct kg_client *client = (struct kg_client *)((char *)timer - offsetof(struct kg_client, timer));
+
+    states[client->state].timeout(client);
+}
+
+static void received(struct kg_sock *sock, const struct kg_input *input)
+{
+    struct kg_client *client = (struct kg_client *)sock;
+
+    states[client->state].bytes(client, input);
+}
+
+static void on_eof(struct kg_sock *sock)
+{
+    struct kg_client *client = (struct kg_client *)sock;
+
+    client->eof = true;
+    /* A client may end its side after a whole request (RFC 9112, 9.6) and still wants the answer. */
+    bool running = client->state == KG_CLIENT_CONNECT || client->state == KG_CLIENT_RELAY;
+    if (running && (client->request.body_done || client->request.answered))
+        return;
+    if (running && client->backlog.bytes > 0) {
+        kg_relay_pump(client);
+        return;
+    }
+    close_client(client, false);
+}
+
+static void on_failed(struct kg_sock *sock, int error)
+{
+    close_client((struct kg_client *)sock, false);
+}
+
+/* The answer has gone out to the last byte. */
+static void finish_answer(struct kg_client *client)
+{
+    bool again = client->request.keep_alive && client->request.body_done && !client->worker->draining;
+    bool unread = !client->request.body_done && !client->eof;
+
+    kg_request_end(client);
+    if (again) {
+        next_request(client);
+        return;
+    }
+    if (!unread) {
+        close_client(client, false);
+        return;
+    }
+    /* Closing now would send RST for what the client is still sending, and that can destroy the answer on its way. */
+    set_state(client, KG_CLIENT_LINGER);
+    kg_chain_clear(&client->backlog, &client->worker->ring.blocks);
+    arm(client, KG_LINGER_MS);
+    kg_sock_shutdown(&client->sock);
+    kg_sock_receive_once(&client->sock);
+}
+
+void kg_client_answered(struct kg_client *client)
+{
+    client->request.answered = true;
+    set_state(client, KG_CLIENT_RELAY);
+    kg_client_touch(client);
+    kg_sock_flush(&client->sock);
+    /* All of it has gone out already: no completion will come to end the request. */
+    if (kg_sock_pending(&client->sock) == 0)
+        finish_answer(client);
+}
+
+static void sent(struct kg_sock *sock)
+{
+    struct kg_client *client = (struct kg_client *)sock;
+
+    if (client->state != KG_CLIENT_RELAY && client->state != KG_CLIENT_CONNECT)
+        return;
+    if (client->request.answered && kg_sock_pending(sock) == 0) {
+        finish_answer(client);
+        return;
+    }
+    kg_client_touch(client);
+    struct kg_upstream *upstream = client->request.upstream;
+    if (upstream && !client->request.answered && kg_sock_can_write(sock))
+        kg_sock_receive_once(&upstream->sock);
+}
+
+static void on_closed(struct kg_sock *sock)
+{
+    struct kg_client *client = (struct kg_client *)sock;
+    struct kg_worker *worker = client->worker;
+
+    *client->link = client->next;
+    if (client->next)
+        client->next->link = client->link;
+    worker->client_count--;
+    atomic_store_explicit(&worker->stats.active, worker->client_count, memory_order_relaxed);
+    free(client);
+}
+
+static const struct kg_sock_ops client_ops = {
+    .received = received,
+    .eof = on_eof,
+    .sent = sent,
+    .failed = on_failed,
+    .closed = on_closed,
+};
+
+static void refuse(int fd, _Atomic uint64_t *counter)
+{
+    struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+
+    kg_count(counter);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+    close(fd);
+}
+
+void kg_client_accept(struct kg_worker *worker, int fd, uint32_t listener)
+{
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof(peer);
+
+    kg_count(&worker->stats.accepted);
+    if (worker->client_count >= worker->config->max_connections || worker->draining ||
+        getpeername(fd, (struct sockaddr *)&peer, &len)) {
+        refuse(fd, &worker->stats.refused);
+        return;
+    }
+    struct kg_addr addr = kg_addr_from_sockaddr((const struct sockaddr *)&peer), source = kg_addr_source(&addr);
+    if (kg_banset_has(&worker->bans, &source, worker->now_ms)) {
+        refuse(fd, &worker->stats.banned);
+        return;
+    }
+    struct kg_client *client = kg_calloc(1, sizeof(*client));
+    if (kg_sock_open(&client->sock, &worker->ring, fd, &client_ops)) {
+        free(client);
+        refuse(fd, &worker->stats.refused);
+        return;
+    }
+    client->worker = worker;
+    client->peer = addr;
+    client->source = source;
+    client->port = worker->config->listen[listener].port;
+    client->next = worker->clients;
+    client->link = &worker->clients;
+    if (client->next)
+        client->next->link = &client->next;
+    worker->clients = client;
+    worker->client_count++;
+    atomic_store_explicit(&worker->stats.active, worker->client_count, memory_order_relaxed);
+    next_request(client);
+}

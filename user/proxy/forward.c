@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Heads that go on, re-made from parsed fields: framing and connection headers are written anew (RFC 9112, 6 and 9),
+ * identity and forwarding headers are ours alone, the rest passes byte for byte.
+ */
+#include "proxy/internal.h"
+
+#include "http/answer.h"
+
+static void put_header(struct kg_writer *out, struct kg_slice name, struct kg_slice value)
+{
+    kg_put(out, name);
+    KG_PUT(out, ": ");
+    kg_put(out, value);
+    KG_PUT(out, "\r\n");
+}
+
+static void put_number(struct kg_writer *out, struct kg_slice name, uint64_t value)
+{
+    kg_put(out, name);
+    KG_PUT(out, ": ");
+    kg_put_u64(out, value);
+    KG_PUT(out, "\r\n");
+}
+
+/* Headers that are written anew below, whatever the client sent. */
+static bool is_replaced(enum kg_header_id id)
+{
+    switch (id) {
+    case KG_H_HOST:
+    case KG_H_VIA:
+    case KG_H_X_REQUEST_ID:
+    case KG_H_X_REAL_IP:
+    case KG_H_X_FORWARDED_FOR:
+    case KG_H_X_FORWARDED:
+    case KG_H_IDENTITY:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void put_end_to_end(const struct kg_head *head, struct kg_writer *out)
+{
+    for (size_t i = 0; i < head->count; i++) {
+        const struct kg_header *header = &head->headers[i];
+
+        if (!header->hop && !is_replaced(header->id))
+            put_header(out, header->name, header->value);
+    }
+}
+
+/* All values of a header as one list, ours at the end. `ours` goes in front of nothing when there was none. */
+static void put_list(const struct kg_head *head, enum kg_header_id id, struct kg_slice name, struct kg_slice ours,
+                     struct kg_writer *out)
+{
+    kg_put(out, name);
+    KG_PUT(out, ": ");
+    for (size_t i = 0; i < head->count; i++) {
+        if (head->headers[i].id != id || head->headers[i].hop || head->headers[i].value.len == 0)
+            continue;
+        kg_put(out, head->headers[i].value);
+        KG_PUT(out, ", ");
+    }
+    kg_put(out, ours);
+    KG_PUT(out, "\r\n");
+}
+
+static void put_forwarded(struct kg_client *client, const struct kg_framing *framing, const struct kg_target *target,
+                          struct kg_slice prefix, struct kg_writer *out)
+{
+    const struct kg_head *head = &client->worker->head;
+    char text[KG_ADDR_TEXT];
+    struct kg_slice peer = kg_slice_str(kg_addr_text(&client->peer, text)), host;
+    uint16_t port;
+
+    put_header(out, KG_SLICE("X-Real-IP"), peer);
+    put_list(head, KG_H_X_FORWARDED_FOR, KG_SLICE("X-Forwarded-For"), peer, out);
+    put_header(out, KG_SLICE("X-Forwarded-Proto"), KG_SLICE("http"));
+    if (framing->host.len > 0 && kg_host_split(framing->host, &host, &port) == 0)
+        put_header(out, KG_SLICE("X-Forwarded-Host"), host);
+    put_number(out, KG_SLICE("X-Forwarded-Port"), client->port);
+    put_header(out, KG_SLICE("X-Forwarded-Path"), target->path);
+    if (client->request.route->strip_path && prefix.len > 0 && !kg_slice_eq(prefix, KG_SLICE("/")))
+        put_header(out, KG_SLICE("X-Forwarded-Prefix"), prefix);
+}
+
+static void put_identity(const struct kg_policy_request *policy, struct kg_writer *out)
+{
+    const struct kg_consumer *consumer = policy->consumer;
+    const struct kg_credential *credential = policy->credential;
+
+    if (!consumer)
+        return;
+    put_header(out, KG_SLICE("X-Consumer-ID"), kg_slice_str(consumer->id));
+    if (consumer->custom_id.len > 0)
+        put_header(out, KG_SLICE("X-Consumer-Custom-ID"), consumer->custom_id);
+    if (consumer->username.len > 0)
+        put_header(out, KG_SLICE("X-Consumer-Username"), consumer->username);
+    if (credential)
+        put_header(out, KG_SLICE("X-Credential-Identifier"),
+                   credential->name.len ? credential->name : kg_slice_str(credential->id));
+}
+
+static void put_request_line(struct kg_client *client, const struct kg_policy_request *policy, struct kg_slice path,
+                             size_t prefix_len, struct kg_writer *out)
+{
+    const struct kg_request *request = &client->request;
+
+    kg_put(out, client->worker->head.method_text);
+    kg_put_char(out, ' ');
+    kg_upstream_path(request->service->path, path, prefix_len, request->route->strip_path, out);
+    if (policy->has_query) {
+        kg_put_char(out, '?');
+        kg_put(out, policy->query);
+    }
+    KG_PUT(out, " HTTP/1.1\r\n");
+}
+
+static void put_request_framing(const struct kg_framing *framing, struct kg_writer *out)
+{
+    KG_PUT(out, "Connection: keep-alive\r\n");
+    if (framing->te_trailers)
+        KG_PUT(out, "TE: trailers\r\n");
+    if (framing->body == KG_BODY_LENGTH || framing->has_length)
+        put_number(out, KG_SLICE("Content-Length"), framing->length);
+    if (framing->body == KG_BODY_CHUNKED)
+        KG_PUT(out, "Transfer-Encoding: chunked\r\n");
+    KG_PUT(out, "\r\n");
+}
+
+bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *framing, const struct kg_target *target,
+                             const struct kg_policy_request *policy, struct kg_slice path, size_t prefix_len,
+                             struct kg_writer *out)
+{
+    const struct kg_request *request = &client->request;
+    const struct kg_head *head = &client->worker->head;
+    bool own_host = request->route->preserve_host && framing->host.len > 0;
+
+    put_request_line(client, policy, path, prefix_len, out);
+    put_header(out, KG_SLICE("Host"), own_host ? framing->host : request->service->host_header);
+    put_end_to_end(head, out);
+    put_forwarded(client, framing, target, kg_slice_of(path.ptr, prefix_len), out);
+    put_list(head, KG_H_VIA, KG_SLICE("Via"), request->http10 ? KG_SLICE("1.0 keygate") : KG_SLICE("1.1 keygate"), out);
+    put_header(out, KG_SLICE("X-Request-Id"), kg_slice_of(request->id, KG_REQUEST_ID));
+    put_identity(policy, out);
+    put_request_framing(framing, out);
+    return !out->overflow;
+}
+
+static void put_status_line(const struct kg_head *head, struct kg_writer *out)
+{
+    KG_PUT(out, "HTTP/1.1 ");
+    kg_put_u64(out, head->status);
+    kg_put_char(out, ' ');
+    kg_put(out, head->reason);
+    KG_PUT(out, "\r\n");
+}
+
+/* Unlike in a request, only what we write anew below goes: an answer may name hosts or addresses as it likes. */
+static void put_answer_headers(const struct kg_head *head, struct kg_writer *out)
+{
+    for (size_t i = 0; i < head->count; i++) {
+        const struct kg_header *header = &head->headers[i];
+
+        if (!header->hop && header->id != KG_H_VIA && header->id != KG_H_X_REQUEST_ID)
+            put_header(out, header->name, header->value);
+    }
+}
+
+static void put_latencies(const struct kg_client *client, struct kg_writer *out)
+{
+    const struct kg_request *request = &client->request;
+
+    put_number(out, KG_SLICE("X-Keygate-Upstream-Latency"), client->worker->now_ms - request->upstream_ms);
+    put_number(out, KG_SLICE("X-Keygate-Proxy-Latency"), request->upstream_ms - request->started_ms);
+}
+
+static void put_response_framing(const struct kg_request *request, const struct kg_response_framing *framing,
+                                 struct kg_writer *out)
+{
+    /* A length also where no body follows: what GET would have had (RFC 9110, 8.6). */
+    if (framing->body == KG_BODY_LENGTH || (framing->body == KG_BODY_NONE && framing->length_known))
+        put_number(out, KG_SLICE("Content-Length"), framing->length);
+    if (request->chunk_out)
+        KG_PUT(out, "Transfer-Encoding: chunked\r\n");
+    if (!request->keep_alive)
+        KG_PUT(out, "Connection: close\r\n");
+    else if (request->http10)
+        KG_PUT(out, "Connection: keep-alive\r\n");
+    KG_PUT(out, "\r\n");
+}
+
+bool kg_forward_response_head(struct kg_client *client, const struct kg_response_framing *framing, struct kg_writer *out)
+{
+    const struct kg_head *head = &client->worker->head;
+
+    put_status_line(head, out);
+    put_answer_headers(head, out);
+    put_list(head, KG_H_VIA, KG_SLICE("Via"), head->minor == 0 ? KG_SLICE("1.0 keygate") : KG_SLICE("1.1 keygate"), out);
+    put_header(out, KG_SLICE("X-Request-Id"), kg_slice_of(client->request.id, KG_REQUEST_ID));
+    put_latencies(client, out);
+    put_response_framing(&client->request, framing, out);
+    return !out->overflow;
+}
+
+bool kg_forward_interim_head(struct kg_client *client, struct kg_writer *out)
+{
+    put_status_line(&client->worker->head, out);
+    put_answer_headers(&client->worker->head, out);
+    KG_PUT(out, "\r\n");
+    return !out->overflow;
+}

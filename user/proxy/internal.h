@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of this room share: the worker, a client's connection with its running request, an upstream
+ * connection. All of it belongs to one worker thread.
+ *
+ * The life of a request, one direction:
+ *   client.c    bytes → head → request.c
+ *   request.c   framing, route, policies → answer, or upstream.c
+ *   upstream.c  pool or connect → request head and body out → response head and body in
+ *   relay.c     body bytes both ways, with back-pressure
+ *   client.c    answer sent → next request, or close
+ */
+#ifndef KG_PROXY_INTERNAL_H
+#define KG_PROXY_INTERNAL_H
+
+#include "base/prng.h"
+#include "base/wheel.h"
+#include "http/chunked.h"
+#include "http/framing.h"
+#include "http/uri.h"
+#include "io/sock.h"
+#include "policy/policy.h"
+#include "proxy/banset.h"
+#include "proxy/worker.h"
+
+#include <pthread.h>
+
+#define KG_REQUEST_ID     32     /* hex digits */
+#define KG_BACKLOG_MAX    65536  /* bytes of a client kept unread before it is paused */
+#define KG_STALL_MS       60000  /* a client that neither reads nor sends what it owes */
+#define KG_LINGER_MS      2000   /* how long an early answer waits for the client to stop sending */
+#define KG_ACCEPT_RETRY_MS 100   /* after running out of descriptors */
+#define KG_BAN_COMMANDS   16384
+
+struct kg_upstream;
+
+/* From the head's last byte to the answer's. Zeroed between requests. */
+struct kg_request {
+    struct kg_snapshot *snapshot; /* held while set */
+    const struct kg_route *route;
+    const struct kg_service *service;
+    const struct kg_consumer *consumer;
+    char id[KG_REQUEST_ID];
+    /* The client's side. */
+    enum kg_body body;
+    uint64_t body_left;
+    struct kg_chunked chunked;
+    bool body_done;  /* all of the request has been received and queued */
+    bool keep_alive; /* the connection may carry another request */
+    bool http10, to_head, idempotent;
+    bool body_touched; /* some of the body is on its way: the request cannot be sent again */
+    /* The upstream's side. */
+    struct kg_upstream *upstream;
+    struct kg_block *head;  /* the request head for the upstream, while it may be needed (again) */
+    bool retried;
+    /* The answer. */
+    bool answering; /* its head is queued: no other answer is possible */
+    bool answered;  /* its last byte is queued */
+    bool chunk_out; /* the body goes out chunked */
+    unsigned status;
+    bool denied, limited;
+    uint64_t started_ms, upstream_ms;
+    uint64_t bytes_in, bytes_out;
+};
+
+enum kg_client_state {
+    KG_CLIENT_IDLE,    /* between requests: nothing received of the next */
+    KG_CLIENT_HEAD,    /* part of a head received */
+    KG_CLIENT_CONNECT, /* a request waits for its upstream connection */
+    KG_CLIENT_RELAY,   /* request and answer are on their way */
+    KG_CLIENT_LINGER,  /* answered early: waits for the client to stop sending */
+    KG_CLIENT_CLOSED,
+    KG_CLIENT_STATES,
+};
+
+struct kg_client {
+    struct kg_sock sock; /* first: a sock of this kind is its client */
+    struct kg_worker *worker;
+    struct kg_client *next, **link; /* worker->clients */
+    enum kg_client_state state;
+    bool eof; /* the client has sent its last byte */
+    uint16_t port; /* of ours */
+    struct kg_addr peer, source;
+    struct kg_timer timer;
+    struct kg_chain backlog; /* received, not consumed */
+    struct kg_request request;
+};
+
+enum kg_upstream_state {
+    KG_UPSTREAM_CONNECTING,
+    KG_UPSTREAM_HEAD, /* request sent or being sent; the response head is awaited */
+    KG_UPSTREAM_BODY,
+    KG_UPSTREAM_IDLE, /* in the pool */
+    KG_UPSTREAM_CLOSED,
+};
+
+struct kg_upstream {
+    struct kg_sock sock; /* first */
+    struct kg_worker *worker;
+    enum kg_upstream_state state;
+    bool reused;
+    bool keep_alive;
+    struct kg_client *client; /* whose request it carries; NULL in the pool and when closed */
+    struct kg_timer idle_timer;
+    struct kg_chain partial; /* of a response head */
+    enum kg_body body;
+    uint64_t body_left;
+    struct kg_chunked chunked;
+    struct kg_pool_key *key;
+    struct kg_upstream *next, **link; /* in key's idle list */
+};
+
+/* Idle connections to one address. */
+struct kg_pool_key {
+    struct kg_pool_key *next;
+    struct sockaddr_storage addr;
+    socklen_t addr_len;
+    struct kg_upstream *idle; /* most recently used first */
+    uint32_t idle_count, users; /* users: connections that point here, idle ones included */
+};
+
+#define KG_POOL_BUCKETS 256
+
+struct kg_ban_command {
+    struct kg_addr source;
+    uint64_t until_ms;
+};
+
+struct kg_worker {
+    const struct kg_proxy_config *config;
+    unsigned index;
+    int listeners[KG_LISTENERS_MAX];
+    pthread_t thread;
+    int wake_fd; /* eventfd: ends the ring's wait; lives as long as the worker */
+    struct kg_ring ring;
+    struct kg_wheel wheel;
+    struct kg_timer accept_timer;
+    uint64_t now_ms;
+    int64_t now_wall;
+    char date[30]; /* of now_wall */
+    struct kg_snapshot *snapshot; /* adopted */
+    struct kg_client *clients;
+    uint32_t client_count;
+    struct kg_pool_key *pool[KG_POOL_BUCKETS];
+    uint32_t upstream_count;
+    struct kg_banset bans;
+    struct kg_key_hasher *hasher;
+    struct kg_prng prng;
+    struct kg_head head; /* scratch: the head being looked at */
+    char *path, *scratch; /* scratch for the normalised path and for policies */
+    uint32_t accept_stopped; /* bit = a listener that waits for accept_timer */
+    bool draining, stopping;
+    struct kg_usage_table usage;
+    struct kg_worker_stats stats;
+    struct kg_signal_queue signals;
+    /* Shared with the control thread. */
+    struct kg_snapshot *_Atomic published;
+    struct kg_snapshot *_Atomic adopted;
+    _Atomic bool drain, stop, finished;
+    _Atomic uint32_t command_head, command_tail;
+    struct kg_ban_command *commands;
+    _Atomic int started; /* 0 not yet, 1 yes, negative: errno */
+    struct kg_error start_error;
+};
+
+#define KG_PATH_SCRATCH  65536
+#define KG_QUERY_SCRATCH (2 * 65536)
+
+static inline void kg_count(_Atomic uint64_t *counter)
+{
+    kg_usage_add(counter, 1);
+}
+
+/* client.c */
+void kg_client_accept(struct kg_worker *worker, int fd, uint32_t listener);
+/* The answer's last byte is queued: ends the request once it has gone out. */
+void kg_client_answered(struct kg_client *client);
+/* The answer cannot be completed: the connection ends now, so that the client sees it is cut. */
+void kg_client_abort(struct kg_client *client);
+/* (Re)arms the timer of the state the client is in. */
+void kg_client_touch(struct kg_client *client);
+void kg_client_reset(struct kg_client *client);
+void kg_client_drain(struct kg_client *client);
+
+/* request.c */
+/* A whole head is in worker->head: decides what becomes of it. */
+void kg_request_begin(struct kg_client *client, size_t head_len);
+/* Answers on our own behalf; the request ends with it. www_authenticate may be empty. */
+void kg_request_answer(struct kg_client *client, unsigned status, struct kg_slice message, struct kg_slice www_authenticate);
+/* The head was malformed: nothing of it is known but the status. */
+void kg_request_refuse(struct kg_client *client, unsigned status);
+/* Counts and clears it. */
+void kg_request_end(struct kg_client *client);
+void kg_request_signal(struct kg_client *client, enum kg_signal_kind kind);
+
+/* forward.c */
+/* The request head for the upstream, from worker->head. False when it does not fit. */
+bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *framing, const struct kg_target *target,
+                             const struct kg_policy_request *policy, struct kg_slice path, size_t prefix_len,
+                             struct kg_writer *out);
+/* The response head for the client, from worker->head. */
+bool kg_forward_response_head(struct kg_client *client, const struct kg_response_framing *framing, struct kg_writer *out);
+/* An interim response (1xx), from worker->head. */
+bool kg_forward_interim_head(struct kg_client *client, struct kg_writer *out);
+
+/* path.c: reference/kong.md 5.7, v0. */
+void kg_upstream_path(struct kg_slice service_path, struct kg_slice path, size_t prefix_len, bool strip, struct kg_writer *out);
+
+/* upstream.c */
+/* Gets the request a connection, pooled or new; what comes of it is told to the client. */
+void kg_upstream_start(struct kg_client *client);
+/* The response has ended, or the request is given up: back to the pool if it may, else closed. */
+void kg_upstream_release(struct kg_upstream *upstream, bool reusable);
+void kg_upstream_close_idle(struct kg_worker *worker);
+/* The upstream failed before any of its answer went out: 502 or 504, or another try. */
+void kg_upstream_failed(struct kg_client *client, unsigned status);
+
+/* relay.c */
+/* Offers received bytes to the running request's body: how many it took. input is NULL for bytes of the backlog. */
+size_t kg_relay_request_body(struct kg_client *client, char *ptr, size_t len, const struct kg_input *input);
+/* Moves what waits in the backlog on, and asks for more when there is room. */
+void kg_relay_pump(struct kg_client *client);
+/* Response body bytes: false when the response is broken. *used says how many belonged to it. */
+bool kg_relay_response_body(struct kg_upstream *upstream, char *ptr, size_t len, const struct kg_input *input, size_t *used);
+bool kg_relay_response_done(const struct kg_upstream *upstream);
+
+/* pool.c */
+struct kg_pool_key *kg_pool_key_get(struct kg_worker *worker, const struct sockaddr_storage *addr, socklen_t len);
+void kg_pool_key_put(struct kg_worker *worker, struct kg_pool_key *key);
+
+#endif

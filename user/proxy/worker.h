@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A worker: one thread with its own ring, listeners, connections, upstream pool and timers. It takes no lock. The
+ * control thread makes it, starts it, and talks to it through the functions here; each wakes it when needed.
+ */
+#ifndef KG_PROXY_WORKER_H
+#define KG_PROXY_WORKER_H
+
+#include "base/error.h"
+#include "http/head.h"
+#include "io/listen.h"
+#include "model/snapshot.h"
+#include "model/usage.h"
+
+#define KG_LISTENERS_MAX 16
+
+struct kg_proxy_config {
+    struct kg_listen_addr listen[KG_LISTENERS_MAX];
+    size_t listen_count;
+    struct kg_head_limits limits;
+    uint32_t header_timeout_ms;    /* from a head's first byte to its last */
+    uint32_t keepalive_timeout_ms; /* an idle client connection */
+    uint32_t max_connections;      /* clients of one worker; more are closed at once and counted */
+    uint32_t buffers, buffer_size; /* receive buffers of one worker */
+    uint32_t max_idle;             /* idle upstream connections kept for each address */
+    uint32_t idle_timeout_ms;
+    uint32_t consumer_slots;
+    uint8_t index_key[32];         /* for the HMAC of keys */
+    int control_fd;                /* eventfd of the control thread: written when a signal waits */
+};
+
+/* Figures for /status. Written by the worker alone, relaxed. */
+struct kg_worker_stats {
+    _Atomic uint64_t accepted, active, refused, requests, malformed, upstream_connects, upstream_reuses, upstream_errors,
+        starved, banned;
+};
+
+struct kg_worker;
+
+/* Not started yet. fds: one listening socket for each of config->listen, taken over. config outlives the worker. */
+struct kg_worker *kg_worker_new(const struct kg_proxy_config *config, unsigned index, const int *fds);
+/* Puts a ban into its set before it is started. */
+void kg_worker_preload_ban(struct kg_worker *worker, const struct kg_addr *source, uint64_t until_ms);
+/* Starts the thread and waits until its ring is set up: 0 or -errno with a sentence. */
+int kg_worker_start(struct kg_worker *worker, struct kg_snapshot *snapshot, struct kg_error *err);
+
+/* Control thread, after the start: */
+void kg_worker_publish(struct kg_worker *worker, struct kg_snapshot *snapshot);
+/* The snapshot the worker has adopted last: it begins no request under an older one. */
+struct kg_snapshot *kg_worker_adopted(const struct kg_worker *worker);
+/* Sets (until_ms, kg_clock_ms() time, 0 = for ever) or lifts (1) a ban and resets open connections of the source. */
+void kg_worker_ban(struct kg_worker *worker, const struct kg_addr *source, uint64_t until_ms);
+/* Stops accepting, closes idle clients, lets running requests end with Connection: close. */
+void kg_worker_drain(struct kg_worker *worker);
+/* True when it has drained and its thread is ending. */
+bool kg_worker_finished(const struct kg_worker *worker);
+/* Ends the thread now, whatever is running, and frees the worker. */
+void kg_worker_stop(struct kg_worker *worker);
+
+struct kg_usage_table *kg_worker_usage(struct kg_worker *worker);
+struct kg_signal_queue *kg_worker_signals(struct kg_worker *worker);
+const struct kg_worker_stats *kg_worker_stats(const struct kg_worker *worker);
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Reads: one entity, a page of them, all of them into the model. What has expired is not there. */
+#include "store/internal.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+
+/* Reading functions have no error for their caller: a disk that cannot be read is logged and looks empty. */
+static sqlite3_stmt *prepare(struct kg_store *store, struct kg_sql *sql)
+{
+    struct kg_error err;
+    sqlite3_stmt *stmt = kg_sql_prepare(store, sql, &err);
+
+    if (!stmt)
+        kg_log(KG_LOG_ERROR, "%s", err.text);
+    return stmt;
+}
+
+static bool next_row(struct kg_store *store, sqlite3_stmt *stmt)
+{
+    struct kg_error err;
+    int step = sqlite3_step(stmt);
+
+    if (step == SQLITE_ROW)
+        return true;
+    if (step != SQLITE_DONE) {
+        kg_db_error(store, &err, "read");
+        kg_log(KG_LOG_ERROR, "%s", err.text);
+    }
+    return false;
+}
+
+/* The parameter is ?9, so that it does not move the numbers of the others. */
+static void add_alive(struct kg_sql *sql, const struct kg_entity *entity)
+{
+    if (kg_table_lifetime(entity))
+        kg_sql_add(sql, " AND (" KG_EXPIRES_COLUMN " = 0 OR " KG_EXPIRES_COLUMN " > ?9)");
+}
+
+static void bind_alive(sqlite3_stmt *stmt, const struct kg_entity *entity)
+{
+    if (kg_table_lifetime(entity))
+        sqlite3_bind_int64(stmt, 9, kg_clock_wall());
+}
+
+static json_t *read_one(struct kg_store *store, sqlite3_stmt *stmt, const struct kg_entity *entity)
+{
+    json_t *object = NULL;
+
+    bind_alive(stmt, entity);
+    if (next_row(store, stmt))
+        object = kg_table_row(store, stmt, entity);
+    sqlite3_finalize(stmt);
+    return object;
+}
+
+static json_t *get_by_id(struct kg_store *store, const struct kg_entity *entity, struct kg_slice id)
+{
+    char lower[KG_UUID_TEXT];
+    struct kg_sql sql;
+    sqlite3_stmt *stmt;
+
+    if (!kg_uuid_valid(id))
+        return NULL;
+    for (size_t i = 0; i < id.len; i++)
+        lower[i] = kg_lower(id.ptr[i]);
+    kg_table_select(&sql, entity);
+    kg_sql_add(&sql, " WHERE id = ?1");
+    add_alive(&sql, entity);
+    stmt = prepare(store, &sql);
+    if (!stmt)
+        return NULL;
+    sqlite3_bind_text(stmt, 1, lower, (int)id.len, SQLITE_STATIC);
+    return read_one(store, stmt, entity);
+}
+
+static json_t *get_by_key(struct kg_store *store, const struct kg_entity *entity, struct kg_slice ref)
+{
+    const struct kg_field *field = kg_entity_field(entity, entity->endpoint_key);
+    uint8_t mac[32];
+    struct kg_sql sql;
+    sqlite3_stmt *stmt;
+
+    kg_table_select(&sql, entity);
+    kg_sql_add(&sql, " WHERE \"%s%s\" = ?1", field->name, field->secret ? "_mac" : "");
+    add_alive(&sql, entity);
+    stmt = prepare(store, &sql);
+    if (!stmt)
+        return NULL;
+    if (field->secret) {
+        kg_vault_mac(&store->vault, ref, mac);
+        sqlite3_bind_blob(stmt, 1, mac, sizeof(mac), SQLITE_STATIC);
+    } else {
+        sqlite3_bind_text64(stmt, 1, ref.ptr, ref.len, SQLITE_STATIC, SQLITE_UTF8);
+    }
+    return read_one(store, stmt, entity);
+}
+
+json_t *kg_store_get(struct kg_store *store, enum kg_entity_id entity, const char *id)
+{
+    return get_by_id(store, &kg_entities[entity], kg_slice_str(id));
+}
+
+json_t *kg_store_find(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref)
+{
+    json_t *object = get_by_id(store, &kg_entities[entity], ref);
+
+    return object ? object : get_by_key(store, &kg_entities[entity], ref);
+}
+
+static sqlite3_stmt *prepare_page(struct kg_store *store, const struct kg_entity *entity,
+                                  const char *parent_field, const char *parent_id, size_t size, int64_t after)
+{
+    struct kg_sql sql;
+    sqlite3_stmt *stmt;
+
+    kg_table_select(&sql, entity);
+    kg_sql_add(&sql, " WHERE seq > ?1");
+    if (parent_field)
+        kg_sql_add(&sql, " AND \"%s\" = ?2", parent_field);
+    add_alive(&sql, entity);
+    kg_sql_add(&sql, " ORDER BY seq LIMIT ?3");
+    stmt = prepare(store, &sql);
+    if (!stmt)
+        return NULL;
+    sqlite3_bind_int64(stmt, 1, after);
+    if (parent_field)
+        sqlite3_bind_text(stmt, 2, parent_id, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 3, (int64_t)size + 1); /* one more tells whether there is a next page */
+    bind_alive(stmt, entity);
+    return stmt;
+}
+
+json_t *kg_store_list(struct kg_store *store, enum kg_entity_id entity, const char *parent_field,
+                      const char *parent_id, size_t size, int64_t *after)
+{
+    json_t *page = json_array();
+    sqlite3_stmt *stmt;
+    int64_t last = 0;
+
+    KG_ASSERT(!parent_field || (parent_id && kg_entity_field(&kg_entities[entity], parent_field)));
+    stmt = prepare_page(store, &kg_entities[entity], parent_field, parent_id, size, *after);
+    *after = 0;
+    while (stmt && next_row(store, stmt)) {
+        if (json_array_size(page) == size) {
+            *after = last;
+            break;
+        }
+        last = sqlite3_column_int64(stmt, 0);
+        json_array_append_new(page, kg_table_row(store, stmt, &kg_entities[entity]));
+    }
+    sqlite3_finalize(stmt);
+    return page;
+}
+
+static int end_load(struct kg_store *store, sqlite3_stmt *stmt, int step, struct kg_error *err)
+{
+    int rc = step == SQLITE_DONE ? 0 : kg_db_error(store, err, "load entities");
+
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+/* A plugin that an older or newer keygate had must not vanish silently: what it guarded would stand open. */
+static int check_plugin(struct kg_store *store, const json_t *object, struct kg_error *err)
+{
+    const char *name = json_string_value(json_object_get(object, "name"));
+
+    if (kg_plugin_find(name))
+        return 0;
+    return kg_error_set(err, EINVAL,
+                        "%s/keygate.db holds the plugin '%s' (%s), which this keygate does not have",
+                        store->dir, name, json_string_value(json_object_get(object, "id")));
+}
+
+static int load_entities(struct kg_store *store, struct kg_model *model, enum kg_entity_id entity,
+                         struct kg_error *err)
+{
+    struct kg_sql sql;
+    sqlite3_stmt *stmt;
+    int step, rc = 0;
+
+    kg_table_select(&sql, &kg_entities[entity]);
+    kg_sql_add(&sql, " ORDER BY seq");
+    stmt = kg_sql_prepare(store, &sql, err);
+    if (!stmt)
+        return -EIO;
+    while (rc == 0 && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
+        json_t *object = kg_table_row(store, stmt, &kg_entities[entity]);
+
+        if (entity == KG_PLUGINS)
+            rc = check_plugin(store, object, err);
+        if (rc == 0)
+            kg_model_put(model, entity, object);
+        json_decref(object);
+    }
+    if (rc == 0)
+        return end_load(store, stmt, step, err);
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+static int load_consumers(struct kg_store *store, struct kg_model *model, struct kg_error *err)
+{
+    struct kg_sql sql;
+    sqlite3_stmt *stmt;
+    int step;
+
+    kg_sql_start(&sql, "SELECT id, username, custom_id FROM consumers ORDER BY seq");
+    stmt = kg_sql_prepare(store, &sql, err);
+    if (!stmt)
+        return -EIO;
+    while ((step = sqlite3_step(stmt)) == SQLITE_ROW)
+        kg_model_put_consumer(model, (const char *)sqlite3_column_text(stmt, 0),
+                              (const char *)sqlite3_column_text(stmt, 1),
+                              (const char *)sqlite3_column_text(stmt, 2));
+    return end_load(store, stmt, step, err);
+}
+
+static int load_credentials(struct kg_store *store, struct kg_model *model, struct kg_error *err)
+{
+    struct kg_sql sql;
+    sqlite3_stmt *stmt;
+    int step;
+
+    kg_sql_start(&sql, "SELECT id, consumer, key_mac, " KG_EXPIRES_COLUMN " FROM keyauth_credentials"
+                       " WHERE " KG_EXPIRES_COLUMN " = 0 OR " KG_EXPIRES_COLUMN " > ? ORDER BY seq");
+    stmt = kg_sql_prepare(store, &sql, err);
+    if (!stmt)
+        return -EIO;
+    sqlite3_bind_int64(stmt, 1, kg_clock_wall());
+    while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
+        if (sqlite3_column_bytes(stmt, 2) != 32)
+            continue;
+        kg_model_put_credential(model, (const char *)sqlite3_column_text(stmt, 0),
+                                (const char *)sqlite3_column_text(stmt, 1), sqlite3_column_blob(stmt, 2),
+                                sqlite3_column_int64(stmt, 3));
+    }
+    return end_load(store, stmt, step, err);
+}
+
+/* Parents before children. */
+int kg_store_load(struct kg_store *store, struct kg_model *model, struct kg_error *err)
+{
+    int rc = load_entities(store, model, KG_SERVICES, err);
+
+    if (rc == 0)
+        rc = load_entities(store, model, KG_ROUTES, err);
+    if (rc == 0)
+        rc = load_consumers(store, model, err);
+    if (rc == 0)
+        rc = load_credentials(store, model, err);
+    return rc == 0 ? load_entities(store, model, KG_PLUGINS, err) : rc;
+}
