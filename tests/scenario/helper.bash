@@ -108,6 +108,7 @@ in_background()
     shift
     (ns_exec "$GW" "$@") </dev/null >"$T/$name.log" 2>&1 3>&- 4>&- &
     echo $! >"$T/pids/$name"
+    disown # its end is no news to the shell
 }
 
 pid_of()

@@ -167,7 +167,7 @@ void kg_admin_bans(struct kg_call *call)
 
 void kg_admin_ban(struct kg_call *call)
 {
-    struct kg_ban_info info;
+    struct kg_ban_info info = { 0 };
     struct kg_error err = { "" };
     struct kg_addr addr;
     int rc;

@@ -64,13 +64,17 @@ int kg_net_parse(struct kg_slice text, struct kg_net *net)
 
     if (kg_addr_parse(kg_slice_of(text.ptr, slash), &net->addr))
         return -EINVAL;
-    bits = addr_bits(&net->addr);
+    /* "::ffff:10.0.0.0/104" is written in IPv6's bits and means IPv4's last 32 of them. */
+    bool mapped = net->addr.family == 4 && kg_slice_find(kg_slice_of(text.ptr, slash), ':') < slash;
+    unsigned skipped = mapped ? 96 : 0, width = addr_bits(&net->addr) + skipped;
+    bits = width;
     if (slash < text.len) {
-        if (kg_slice_u64(kg_slice_of(text.ptr + slash + 1, text.len - slash - 1), &bits))
-            return -EINVAL;
-        if (bits > addr_bits(&net->addr))
+        struct kg_slice digits = kg_slice_of(text.ptr + slash + 1, text.len - slash - 1);
+
+        if (digits.len > 3 || kg_slice_u64(digits, &bits) || bits > width || bits < skipped)
             return -EINVAL;
     }
+    bits -= skipped;
     net->prefix_len = (uint8_t)bits;
     struct kg_addr masked = mask(net->addr, net->prefix_len);
     return kg_addr_eq(&masked, &net->addr) ? 0 : -EDOM;

@@ -2,6 +2,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 _Noreturn void kg_assert_fail(const char *expr, const char *file, int line)
@@ -10,11 +11,9 @@ _Noreturn void kg_assert_fail(const char *expr, const char *file, int line)
     abort();
 }
 
-bool kg_assert_warn(bool *said, const char *expr, const char *file, int line)
+bool kg_assert_warn(_Atomic bool *said, const char *expr, const char *file, int line)
 {
-    if (!*said) {
-        *said = true;
+    if (!atomic_exchange(said, true))
         kg_log(KG_LOG_WARN, "unexpected at %s:%d: %s (said once)", file, line, expr);
-    }
     return true;
 }

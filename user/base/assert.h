@@ -12,13 +12,13 @@
 #include <stdint.h>
 
 _Noreturn void kg_assert_fail(const char *expr, const char *file, int line);
-bool kg_assert_warn(bool *said, const char *expr, const char *file, int line);
+bool kg_assert_warn(_Atomic bool *said, const char *expr, const char *file, int line);
 
 #define KG_ASSERT(cond) (__builtin_expect(!!(cond), 1) ? (void)0 : kg_assert_fail(#cond, __FILE__, __LINE__))
 
 #define KG_WARN_ONCE(cond)                                                                                   \
     ({                                                                                                       \
-        static bool said_;                                                                                   \
+        static _Atomic bool said_;                                                                                   \
         __builtin_expect(!!(cond), 0) && kg_assert_warn(&said_, #cond, __FILE__, __LINE__);                  \
     })
 

@@ -31,7 +31,9 @@ void kg_clock_http_date(int64_t wall, char out[30])
     /* Names spelt out: strftime's %a and %b follow the locale, HTTP's do not. */
     static const char days[] = "SunMonTueWedThuFriSat";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    time_t t = (time_t)wall;
+    /* Four digits of year are all the format has. */
+    const int64_t last = 253402300799; /* 9999-12-31T23:59:59Z */
+    time_t t = (time_t)(wall < 0 ? 0 : wall > last ? last : wall);
     struct tm tm;
 
     gmtime_r(&t, &tm);

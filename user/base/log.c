@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/log.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,7 @@ static size_t put_stamp(char *line, size_t size, enum kg_log_level level)
 void kg_log(enum kg_log_level level, const char *fmt, ...)
 {
     char line[1024];
+    int saved = errno; /* callers log between a failure and the report of it */
     va_list args;
 
     if (level > max_level)
@@ -44,6 +46,7 @@ void kg_log(enum kg_log_level level, const char *fmt, ...)
             line[i] = '?';
     }
     line[len++] = '\n';
-    if (write(STDERR_FILENO, line, len) < 0)
-        return; /* nowhere left to complain */
+    ssize_t ignored = write(STDERR_FILENO, line, len); /* nowhere left to complain */
+    (void)ignored;
+    errno = saved;
 }

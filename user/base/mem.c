@@ -13,6 +13,15 @@ void *kg_calloc(size_t count, size_t size)
     return ptr;
 }
 
+void *kg_calloc_aligned(size_t alignment, size_t size)
+{
+    void *ptr = NULL;
+
+    KG_ASSERT(posix_memalign(&ptr, alignment, size) == 0);
+    memset(ptr, 0, size);
+    return ptr;
+}
+
 void *kg_realloc(void *ptr, size_t count, size_t size)
 {
     void *grown = reallocarray(ptr, count, size);

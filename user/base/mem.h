@@ -11,6 +11,9 @@
 /* Zeroed; never NULL. count * size is checked for overflow. */
 void *kg_calloc(size_t count, size_t size);
 
+/* Zeroed, at an address that is a multiple of `alignment` (a power of two); never NULL. free() takes it back. */
+void *kg_calloc_aligned(size_t alignment, size_t size);
+
 /* Grows or shrinks; never NULL for size > 0. */
 void *kg_realloc(void *ptr, size_t count, size_t size);
 

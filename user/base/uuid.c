@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/writer.h"
 
+#include <errno.h>
 #include <sys/random.h>
 
 void kg_random(void *buf, size_t len)
@@ -12,6 +13,8 @@ void kg_random(void *buf, size_t len)
     while (len > 0) {
         ssize_t got = getrandom(at, len, 0);
 
+        if (got < 0 && errno == EINTR)
+            continue;
         KG_ASSERT(got > 0);
         at += got;
         len -= (size_t)got;

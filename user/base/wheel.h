@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A hierarchical timer wheel: four levels of 64 slots, one tick a millisecond-granule (KG_WHEEL_TICK_MS), so setting and
+ * A hierarchical timer wheel: four levels of 64 slots, one tick each KG_WHEEL_TICK_MS, so setting and
  * stopping a timer costs a list splice whatever the number of timers. Timers are embedded in their owner; the wheel
  * owns nothing. One thread at a time. A timer never fires early; it may fire one tick late.
  */

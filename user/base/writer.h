@@ -26,7 +26,7 @@ static inline struct kg_slice kg_writer_slice(const struct kg_writer *w)
 
 static inline void kg_put(struct kg_writer *w, struct kg_slice s)
 {
-    if (__builtin_expect(s.len > w->cap - w->len, 0)) {
+    if (__builtin_expect(w->overflow || s.len > w->cap - w->len, 0)) {
         w->overflow = true;
         return;
     }

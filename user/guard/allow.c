@@ -58,7 +58,7 @@ static void append_stored(void *ctx, const struct kg_allow_record *record)
 /* Takes out of an adopted map what is no longer on the list. */
 static void drop_strays(const struct kg_guard *guard, enum kg_map map, uint8_t family)
 {
-    struct kg_net_key6 key = { 0 }, next = { 0 };
+    struct kg_net_key6 key, next = { 0 };
     bool more = bpf_map_get_next_key(guard->map[map], NULL, &next) == 0;
 
     while (more) {

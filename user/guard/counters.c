@@ -10,6 +10,7 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -137,7 +138,7 @@ static void set_text(char *to, size_t size, const char *text)
             len--;
     }
     memset(to, 0, size);
-    memcpy(to, text, len);
+    snprintf(to, size, "%.*s", (int)len, text);
 }
 
 /* ---- The model's side ---- */
@@ -219,10 +220,12 @@ void kg_counters_flush(struct kg_guard *guard, struct kg_usage_table *const *tab
 {
     struct kg_counters *c = &guard->counters;
 
-    c->tables = tables;
+    KG_ASSERT(count <= KG_WORKERS_MAX);
     c->table_count = count;
-    for (size_t t = 0; t < count; t++)
+    for (size_t t = 0; t < count; t++) {
         KG_ASSERT(tables[t]->slots >= c->slots);
+        c->tables[t] = tables[t];
+    }
     for (uint32_t word = 0; word < (c->slots + 63) / 64; word++) {
         uint64_t bits = 0;
 

@@ -87,15 +87,24 @@ static int put_in_map(struct kg_guard *guard, struct kg_ban_entry *entry)
     return errno == E2BIG ? -ENOSPC : -errno;
 }
 
-/* The map is written for the first time, or again. A failure is said at most once a minute. */
-static int enforce(struct kg_guard *guard, struct kg_ban_entry *entry)
+/* A flood of bans that do not fit is said once a minute. */
+static bool may_complain(struct kg_guard *guard)
 {
     uint64_t now = kg_clock_ms();
+
+    if (guard->full_ms && now - guard->full_ms < 60000)
+        return false;
+    guard->full_ms = now;
+    return true;
+}
+
+/* The map is written for the first time, or again. */
+static int enforce(struct kg_guard *guard, struct kg_ban_entry *entry)
+{
     int rc = put_in_map(guard, entry);
 
-    if (rc == 0 || (guard->full_ms && now - guard->full_ms < 60000))
+    if (rc == 0 || !may_complain(guard))
         return rc;
-    guard->full_ms = now;
     if (rc == -ENOSPC)
         kg_log(KG_LOG_WARN,
                "the kernel's table of bans is full (guard.max_bans is %u): %u bans are enforced in user "
@@ -182,25 +191,26 @@ struct wanted {
 static int set_ban(struct kg_guard *guard, const struct wanted *want, struct kg_ban_entry **out,
                    struct kg_error *err)
 {
-    struct kg_ban_entry *entry = kg_bans_find(guard->bans, want->source);
+    struct kg_ban_entry *old = kg_bans_find(guard->bans, want->source), *entry = is_live(old) ? old : NULL;
     uint64_t now_ns = kg_clock_ns(), expires_ns = now_ns + want->lifetime_s * KG_NS_PER_S;
+    int64_t wall = kg_clock_wall();
     struct kg_ban_record record = { .source = *want->source,
-                                    .since = is_live(entry) ? entry->since : kg_clock_wall(),
+                                    .since = entry ? entry->since : wall,
                                     .reason = want->reason,
                                     .offences = want->offences,
                                     .active = true };
     int rc;
 
-    record.expires = want->lifetime_s ? kg_clock_wall() + want->lifetime_s : 0;
-    if (!entry && kg_bans_full(guard->bans))
+    record.expires = want->lifetime_s ? wall + want->lifetime_s : 0;
+    if (!old && kg_bans_full(guard->bans))
         return kg_error_set(err, ENOSPC, "there are %u bans already, more than keygate keeps",
                             kg_bans_count(guard->bans));
     rc = kg_store_put_ban(guard->store, &record, err);
     if (rc)
         return rc;
-    if (!is_live(entry)) {
-        if (entry)
-            remove_entry(guard, entry);
+    if (!entry) {
+        if (old)
+            remove_entry(guard, old);
         entry = add_entry(guard, want->source);
         KG_ASSERT(entry);
         entry->since = record.since;
@@ -260,7 +270,7 @@ void kg_ban_automatic(struct kg_guard *guard, const struct kg_addr *source, enum
     want.lifetime_s = automatic_lifetime(&guard->config, want.offences);
     int rc = set_ban(guard, &want, &entry, &err);
     /* With an entry it is in force, and the full map has been said. */
-    if (rc && !entry)
+    if (rc && !entry && may_complain(guard))
         kg_log(KG_LOG_ERROR, "%s could not be banned: %s", kg_addr_text(source, text), err.text);
 }
 

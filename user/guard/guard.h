@@ -61,8 +61,11 @@ int kg_guard_detach(const char *bpf_dir, struct kg_error *err);
 size_t kg_guard_interfaces(const struct kg_guard *guard, const struct kg_guard_interface **list);
 struct kg_slot_source kg_guard_slots(struct kg_guard *guard);
 
-/* Called for each ban set or lifted, so that workers keep their own set and close connections. expires_ms:
- * kg_clock_ms() time, 0 = never; lifted: until_ms is 1. */
+/*
+ * Called for each ban set or lifted, so that workers keep their own set and close connections; at once for
+ * each ban that is in force already. expires_ms: kg_clock_ms() time, 0 = never; lifted: until_ms is 1. A ban
+ * that ends by itself is not told: the workers know its end.
+ */
 void kg_guard_on_ban(struct kg_guard *guard,
                      void (*notify)(void *ctx, const struct kg_addr *source, uint64_t until_ms), void *ctx);
 
@@ -93,6 +96,7 @@ void kg_guard_each_ban(struct kg_guard *guard, void (*visit)(void *ctx, const st
 /* Allow-list at run time; putting a network lifts the bans inside it. */
 int kg_guard_allow(struct kg_guard *guard, const struct kg_net *net, const char *comment,
                    struct kg_error *err);
+/* -ENOENT when it is not there, -EPERM when it is there by keygate.yaml. */
 int kg_guard_disallow(struct kg_guard *guard, const struct kg_net *net, struct kg_error *err);
 void kg_guard_each_allow(struct kg_guard *guard,
                          void (*visit)(void *ctx, const struct kg_allow_record *record, bool from_config),
@@ -107,8 +111,12 @@ const char *kg_ban_reason_name(uint32_t reason); /* "manual", "wrong_key", "malf
 /* Reads a slot of consumer_stats as published. False when it is free or out of range. */
 bool kg_guard_consumer(const struct kg_guard *guard, uint32_t slot, struct kg_consumer_stats *out);
 
-/* Every 50 ms: sums the workers' dirty slots into consumer_stats by plain stores; every second: reaps expired
- * bans in batches. */
+/*
+ * Every 50 ms: sums the workers' dirty slots into consumer_stats by plain stores; every second: reaps expired
+ * bans in batches. Call it first when the model has been loaded: slots that nobody has taken by then are
+ * freed. The tables must live until the last call of a slot source's take. What comes within 50 ms of the
+ * call before waits for the next one.
+ */
 void kg_guard_tick(struct kg_guard *guard, struct kg_usage_table *const *tables, size_t count,
                    uint64_t now_ms);
 

@@ -141,35 +141,42 @@ static int load_failed(int rc, const char *log, struct kg_error *err)
                         line[0] ? "; the verifier says: " : "", line);
 }
 
-/* The descriptors outlive the skeleton, whose memory is not needed after the load. */
-static int keep_fds(struct kg_guard *guard, const struct keygate_bpf *skel, struct kg_error *err)
+/* The descriptors outlive the object, whose memory is not needed after the load. */
+static int keep_fd(int from, int *to, struct kg_error *err)
 {
-    for (enum kg_map map = 0; map < KG_MAPS; map++) {
-        int fd = bpf_object__find_map_fd_by_name(skel->obj, map_names[map]);
+    *to = fcntl(from, F_DUPFD_CLOEXEC, 0);
+    return *to >= 0 ? 0 : kg_error_set(err, errno, "a BPF descriptor cannot be kept: %s", strerror(errno));
+}
 
-        guard->map[map] = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-        if (guard->map[map] < 0)
-            return kg_error_set(err, errno, "no file descriptor is left: %s", strerror(errno));
-    }
-    guard->prog = fcntl(bpf_program__fd(skel->progs.keygate_xdp), F_DUPFD_CLOEXEC, 0);
-    return guard->prog >= 0 ? 0 : kg_error_set(err, errno, "no file descriptor is left: %s", strerror(errno));
+static int keep_fds(struct kg_guard *guard, const struct bpf_object *object, struct kg_error *err)
+{
+    const struct bpf_program *program = bpf_object__find_program_by_name(object, "keygate_xdp");
+    int rc = 0;
+
+    KG_ASSERT(program);
+    for (enum kg_map map = 0; map < KG_MAPS && rc == 0; map++)
+        rc = keep_fd(bpf_object__find_map_fd_by_name(object, map_names[map]), &guard->map[map], err);
+    return rc ? rc : keep_fd(bpf_program__fd(program), &guard->prog, err);
 }
 
 static int open_and_load(struct kg_guard *guard, char *log, struct kg_error *err)
 {
-    LIBBPF_OPTS(bpf_object_open_opts, opts, .kernel_log_buf = log, .kernel_log_size = VERIFIER_LOG);
-    struct keygate_bpf *skel = keygate_bpf__open_opts(&opts);
+    LIBBPF_OPTS(bpf_object_open_opts, opts, .object_name = "keygate", .kernel_log_buf = log,
+                .kernel_log_size = VERIFIER_LOG);
+    size_t size;
+    const void *bytes = keygate_bpf__elf_bytes(&size);
+    struct bpf_object *object = bpf_object__open_mem(bytes, size, &opts);
     int rc = 0;
 
-    if (!skel)
+    if (!object)
         return kg_error_set(err, errno, "the XDP program cannot be opened: %s", strerror(errno));
     for (enum kg_map map = 0; map < KG_MAPS && rc == 0; map++)
-        rc = prepare_map(guard, skel->obj, map, err);
+        rc = prepare_map(guard, object, map, err);
     if (rc == 0) {
-        rc = keygate_bpf__load(skel);
-        rc = rc ? load_failed(rc, log, err) : keep_fds(guard, skel, err);
+        rc = bpf_object__load(object);
+        rc = rc ? load_failed(rc, log, err) : keep_fds(guard, object, err);
     }
-    keygate_bpf__destroy(skel);
+    bpf_object__close(object);
     return rc;
 }
 

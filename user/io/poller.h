@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control thread's event loop: a thin epoll(7). Workers have the ring instead. Level-triggered. A handler may remove
- * any descriptor, also its own, while it runs.
+ * The control thread's event loop: a thin epoll(7). Workers have the ring instead. Level-triggered. A handler
+ * may remove any descriptor, also its own, while it runs.
  */
 #ifndef KG_IO_POLLER_H
 #define KG_IO_POLLER_H

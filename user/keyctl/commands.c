@@ -8,15 +8,29 @@
 #define PATH_MAX_LEN 8192
 #define PAGE         "size=1000"
 
+/* "Not found" alone would not say what. */
+static void print_missing(const struct command *command)
+{
+    if (command->argument) {
+        fprintf(stderr, "%s ", command->noun->name);
+        print_safe(stderr, command->argument);
+    }
+    if (command->parent) {
+        fprintf(stderr, "%s%s ", command->argument ? " of " : "", command->parent_flag->name);
+        print_safe(stderr, command->parent);
+    }
+    if (command->argument || command->parent)
+        fputs(": ", stderr);
+}
+
 /* The daemon's message, or the status where it gave none. */
 static int refused(const struct command *command, const struct answer *answer)
 {
     const char *message = json_string_value(json_object_get(answer->json, "message"));
 
     fputs("keyctl: ", stderr);
-    /* "Not found" alone would not say what. */
-    if (answer->status == 404 && command->argument && !command->parent)
-        fprintf(stderr, "%s \"%s\": ", command->noun->name, command->argument);
+    if (answer->status == 404)
+        print_missing(command);
     if (message)
         print_safe(stderr, message);
     else

@@ -92,7 +92,7 @@ static const struct column key_columns[] = {
 };
 static const struct column plugin_columns[] = {
     { "NAME", "name" }, { "INSTANCE", "instance_name" }, { "SCOPE", "", COLUMN_SCOPE }, { "ENABLED", "enabled" },
-    { "CONFIG", "config" }, { "ID", "id" }, { 0 },
+    { "ID", "id" }, { "CONFIG", "config" }, { 0 },
 };
 static const struct column ban_columns[] = {
     { "ADDRESS", "address" }, { "REASON", "reason" }, { "SINCE", "since", COLUMN_TIME },

@@ -165,45 +165,70 @@ void print_table(const struct noun *noun, enum verb verb, const json_t *rows)
     free(cells);
 }
 
-/* One line for each leaf: "xdp.packets.drop_ban4.packets  7". */
-static void flatten(const json_t *value, const char *path, size_t width, size_t *widest)
+/* How print_flat goes through its object twice: first to measure, then, with the width known, to print. */
+struct flat {
+    size_t width; /* 0 while measuring */
+    size_t widest;
+};
+
+static void flatten(struct flat *flat, const json_t *value, const char *path);
+
+static void flatten_leaf(struct flat *flat, const json_t *value, const char *path)
 {
-    const char *key;
-    json_t *item;
-    size_t i;
-    char below[512];
     char *text;
 
-    if (json_is_object(value)) {
-        json_object_foreach((json_t *)(uintptr_t)value, key, item)
-        {
-            snprintf(below, sizeof(below), "%s%s%s", path, *path ? "." : "", key);
-            flatten(item, below, width, widest);
-        }
-        return;
-    }
-    if (json_is_array(value) && json_is_object(json_array_get(value, 0))) {
-        json_array_foreach(value, i, item)
-        {
-            snprintf(below, sizeof(below), "%s[%zu]", path, i);
-            flatten(item, below, width, widest);
-        }
-        return;
-    }
-    if (width_of(path) > *widest)
-        *widest = width_of(path);
-    if (width == 0)
+    if (width_of(path) > flat->widest)
+        flat->widest = width_of(path);
+    if (flat->width == 0)
         return;
     text = plain_text(value);
-    print_cell(path, width, false);
+    print_cell(path, flat->width, false);
     print_cell(text, 0, true);
     free(text);
 }
 
+static void flatten_object(struct flat *flat, const json_t *object, const char *path)
+{
+    char below[512];
+    const char *key;
+    json_t *item;
+
+    json_object_foreach((json_t *)(uintptr_t)object, key, item)
+    {
+        snprintf(below, sizeof(below), "%s%s%s", path, *path ? "." : "", key);
+        flatten(flat, item, below);
+    }
+}
+
+static void flatten_array(struct flat *flat, const json_t *array, const char *path)
+{
+    char below[512];
+    json_t *item;
+    size_t i;
+
+    json_array_foreach(array, i, item)
+    {
+        snprintf(below, sizeof(below), "%s[%zu]", path, i);
+        flatten(flat, item, below);
+    }
+}
+
+static void flatten(struct flat *flat, const json_t *value, const char *path)
+{
+    if (json_is_object(value))
+        flatten_object(flat, value, path);
+    else if (json_is_array(value) && json_is_object(json_array_get(value, 0)))
+        flatten_array(flat, value, path);
+    else
+        flatten_leaf(flat, value, path);
+}
+
+/* One line for each leaf: "xdp.packets.drop_ban4.packets  7". */
 void print_flat(const json_t *object)
 {
-    size_t widest = 0;
+    struct flat flat = { 0 };
 
-    flatten(object, "", 0, &widest);
-    flatten(object, "", widest, &widest);
+    flatten(&flat, object, "");
+    flat.width = flat.widest;
+    flatten(&flat, object, "");
 }

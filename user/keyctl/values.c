@@ -15,7 +15,7 @@ void field_name(const char *flag, char out[64])
 {
     size_t i;
 
-    for (i = 0; flag[i] && i < 63; i++)
+    for (i = 0; i < 63 && flag[i]; i++)
         out[i] = flag[i] == '-' ? '_' : flag[i];
     out[i] = '\0';
 }
@@ -64,7 +64,8 @@ static int parse_duration(const char *text, json_t **value)
     }
     if (kg_slice_u64(digits, &number) < 0 || number > UINT32_MAX)
         return -EINVAL;
-    *value = json_integer((json_int_t)(number * seconds));
+    number *= seconds;
+    *value = json_integer((json_int_t)number);
     return 0;
 }
 

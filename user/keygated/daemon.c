@@ -47,10 +47,15 @@ struct kg_daemon {
 
 /* ---- what the parts ask of the daemon ---- */
 
+static void watch_host(void *ctx, const char *host)
+{
+    kg_resolver_watch(ctx, host);
+}
+
 static void watch_hosts(struct kg_daemon *daemon)
 {
     kg_resolver_begin(daemon->resolver);
-    kg_model_each_host(daemon->model, (void (*)(void *, const char *))kg_resolver_watch, daemon->resolver);
+    kg_model_each_host(daemon->model, watch_host, daemon->resolver);
     kg_resolver_commit(daemon->resolver);
 }
 
@@ -245,6 +250,7 @@ static int open_admin(struct kg_daemon *daemon, struct kg_error *err)
     struct kg_admin_config config = {
         .socket_path = daemon->config->admin.socket,
         .group = daemon->config->admin.group,
+        .ban_s = daemon->config->guard.ban_time / 1000,
     };
     struct kg_admin_parts parts = {
         .poller = daemon->poller,

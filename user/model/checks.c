@@ -284,26 +284,18 @@ static bool take_scheme(struct kg_slice *rest, struct kg_slice *scheme)
     return scheme->len > 0 && kg_slice_find(*scheme, '/') == scheme->len;
 }
 
-static json_t *lower_string(struct kg_slice text)
-{
-    char lower[32];
-    size_t len = text.len < sizeof(lower) ? text.len : sizeof(lower);
-
-    for (size_t i = 0; i < len; i++)
-        lower[i] = kg_lower(text.ptr[i]);
-    return json_stringn(lower, len);
-}
-
 static void set_url_parts(json_t *input, struct kg_slice scheme, struct kg_slice host, uint64_t port,
                           struct kg_slice path)
 {
     bool https = kg_slice_eq_nocase(scheme, KG_SLICE("https")) || (scheme.len == 0 && port == 443);
 
+    if (https)
+        scheme = KG_SLICE("https");
+    else if (scheme.len == 0 || kg_slice_eq_nocase(scheme, KG_SLICE("http")))
+        scheme = KG_SLICE("http");
     if (port == 0)
         port = https ? 443 : 80;
-    if (scheme.len == 0)
-        scheme = https ? KG_SLICE("https") : KG_SLICE("http");
-    json_object_set_new(input, "protocol", lower_string(scheme));
+    json_object_set_new(input, "protocol", json_stringn(scheme.ptr, scheme.len));
     json_object_set_new(input, "host", json_stringn(host.ptr, host.len));
     json_object_set_new(input, "port", json_integer((json_int_t)port));
     json_object_set_new(input, "path", path.len > 0 ? json_stringn(path.ptr, path.len) : json_null());

@@ -174,7 +174,7 @@ static void put_value(struct kg_writer *w, const json_t *value)
 /* {a="x",b=null}, keys sorted. A secret's name stands alone. */
 static void put_fields(struct kg_writer *w, const struct kg_entity *entity, const json_t *fields)
 {
-    const char *keys[KG_FIELDS_MAX], *key;
+    const char *keys[KG_FIELDS_MAX] = { NULL }, *key;
     json_t *value;
     size_t count = 0;
 

@@ -339,16 +339,16 @@ static void fill_secret(const struct kg_field *field, json_t *input)
 
 static void fill_automatic(const struct kg_field *fields, json_t *input, const json_t *old)
 {
-    fill_id(input, old);
-    if (!is_given(input, "created_at"))
+    if (kg_field_find(fields, "id"))
+        fill_id(input, old);
+    if (kg_field_find(fields, "created_at") && !is_given(input, "created_at"))
         keep_or_make(input, old, "created_at", json_integer(kg_clock_wall()));
-    for (const struct kg_field *field = fields; field->name; field++) {
+    /* Ours to set, whatever a client echoes back. */
+    if (kg_field_find(fields, "updated_at"))
+        json_object_set_new(input, "updated_at", json_integer(kg_clock_wall()));
+    for (const struct kg_field *field = fields; field->name; field++)
         if (field->secret)
             fill_secret(field, input);
-        /* Ours to set, whatever a client echoes back. */
-        if (strcmp(field->name, "updated_at") == 0)
-            json_object_set_new(input, field->name, json_integer(kg_clock_wall()));
-    }
 }
 
 static void check_immutable(const struct kg_field *fields, const json_t *result, const json_t *old,

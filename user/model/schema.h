@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The entities and their fields, in one table: the Admin API, the store and (later) declarative files and /schemas
- * all come from it. Entities travel as jansson objects in Kong's shape. Control thread only.
+ * The entities and their fields, in one table: the Admin API, the store and (later) declarative files and
+ * /schemas all come from it. Entities travel as jansson objects in Kong's shape. Control thread only.
  */
 #ifndef KG_MODEL_SCHEMA_H
 #define KG_MODEL_SCHEMA_H
@@ -34,38 +34,44 @@ enum kg_field_type {
 
 struct kg_field;
 
-/* An extra rule for one value: NULL when it holds, else Kong's message for it (static text or written to scratch). */
+/* An extra rule for one value: NULL when it holds, else Kong's message for it (static text or written to
+ * scratch). */
 typedef const char *(*kg_field_check)(const json_t *value, char scratch[256]);
 
 struct kg_field {
     const char *name;
     enum kg_field_type type;
-    bool required;    /* may not be null or absent after defaults */
-    bool automatic;   /* filled in by us when absent: id, created_at, updated_at, a generated key */
+    bool required;  /* may not be null or absent after defaults */
+    bool automatic; /* filled in by us when absent: id, created_at, updated_at, a generated key */
     bool unique;
-    bool secret;      /* encrypted at rest, found by its keyed hash; never in a log or an error */
-    bool immutable_;  /* once there, no write may change it: id */
-    bool lifetime;    /* an integer of seconds from now; stored as the moment it ends, shown as what is left (0 and null: for ever) */
-    const char *default_json; /* JSON text of the default; NULL = null */
+    bool secret;     /* encrypted at rest, found by its keyed hash; never in a log or an error */
+    bool immutable_; /* once there, no write may change it: id */
+    /* An integer of seconds from now; stored as the moment it ends, shown as what is left. 0 and null: for
+     * ever. */
+    bool lifetime;
+    const char *default_json;  /* JSON text of the default; NULL = null */
     const char *const *one_of; /* NULL-terminated allowed strings, also for the elements of a set */
-    bool bounded;     /* min and max apply: to an integer's value */
+    bool bounded;              /* min and max apply: to an integer's value */
     int64_t min, max;
     enum kg_entity_id reference; /* KG_F_FOREIGN */
-    bool cascade;     /* KG_F_FOREIGN: deleting the parent deletes this entity; else it is refused while children are there */
+    /* KG_F_FOREIGN: deleting the parent deletes this entity; else it is refused while children are there. */
+    bool cascade;
     const struct kg_field *fields; /* KG_F_RECORD: its fields, ended by a NULL name */
-    kg_field_check check; /* on the value, or on each element of a set */
+    kg_field_check check;          /* on the value, or on each element of a set */
 };
 
 struct kg_entity {
     enum kg_entity_id id;
-    const char *name;         /* "keyauth_credentials": table name and the name in error texts */
-    const char *path;         /* "key-auths": the collection in the Admin API */
-    const char *nested_path;  /* "key-auth": under its parent, /consumers/{c}/key-auth; else equal to path */
-    const char *endpoint_key; /* "name", "username", "key", "instance_name": what a path may use besides the id */
+    const char *name;        /* "keyauth_credentials": table name and the name in error texts */
+    const char *path;        /* "key-auths": the collection in the Admin API */
+    const char *nested_path; /* "key-auth": under its parent, /consumers/{c}/key-auth; else equal to path */
+    /* "name", "username", "key", "instance_name": what a path may use besides the id. */
+    const char *endpoint_key;
     const struct kg_field *fields; /* ended by a NULL name */
     /* Rules over several fields ("at least one of …"): adds to violations. May be NULL. */
     void (*check)(const json_t *entity, json_t *violations);
-    const char *const *unique_together; /* NULL-terminated: fields that are unique only as a whole, null being a value. May be NULL. */
+    /* NULL-terminated: fields that are unique only as a whole, null being a value. May be NULL. */
+    const char *const *unique_together;
 };
 
 extern const struct kg_entity kg_entities[KG_ENTITIES];
@@ -77,48 +83,54 @@ const struct kg_field *kg_entity_field(const struct kg_entity *entity, const cha
 enum kg_write { KG_WRITE_CREATE, KG_WRITE_REPLACE, KG_WRITE_PATCH };
 
 /*
- * Turns what a client sent into a whole entity: shorthand (service `url`) expanded, types checked, unknown fields
- * refused, defaults and automatic fields filled, records merged for KG_WRITE_PATCH (reference/kong.md 4 and 6).
- *   old      the stored entity for REPLACE and PATCH (NULL for a REPLACE that creates)
- *   result   on success a new reference to the full entity, every field present, unset ones null
- *   problem  on failure a new reference to Kong's error object {code, name, message, fields}, code 2, HTTP 400
- * 0 or -EINVAL. Foreign keys are only checked for shape here ({"id":…}, or {"name":…}/{"username":…} which stay for the
+ * Turns what a client sent into a whole entity: shorthand (service `url`) expanded, types checked, unknown
+ * fields refused, defaults and automatic fields filled, records merged for KG_WRITE_PATCH (reference/kong.md
+ * 4 and 6). 0 or -EINVAL.
+ *
+ * - old: the stored entity for REPLACE and PATCH (NULL for a REPLACE that creates)
+ * - result: on success a new reference to the full entity, every field present, unset ones null
+ * - problem: on failure a new reference to Kong's error object {code, name, message, fields}, code 2
+ *
+ * Foreign keys are only checked for shape here ({"id":…}, or {"name":…}/{"username":…} which stay for the
  * caller to resolve before); that they exist is the store's to say.
  */
-int kg_schema_apply(const struct kg_entity *entity, enum kg_write write, const json_t *input, const json_t *old,
-                    json_t **result, json_t **problem);
+int kg_schema_apply(const struct kg_entity *entity, enum kg_write write, const json_t *input,
+                    const json_t *old, json_t **result, json_t **problem);
 
 /*
- * For form bodies (application/x-www-form-urlencoded): decoded name/value pairs such as "config.key_names[]" = "x" become
- * the JSON that kg_schema_apply takes: "a.b" nests, repeated names and [] make arrays, values convert by the schema
- * ("true", "80"), the empty string is null. New reference, or NULL with err set.
+ * For form bodies (application/x-www-form-urlencoded): decoded name/value pairs such as "config.key_names[]"
+ * = "x" become the JSON that kg_schema_apply takes: "a.b" nests, repeated names and [] make arrays, values
+ * convert by the schema ("true", "80"), the empty string is null. New reference, or NULL with err set.
  */
 json_t *kg_schema_from_form(const struct kg_entity *entity, struct kg_slice body, struct kg_error *err);
 
-/*
- * Kong's error objects; new references. kg_problem_unique with field NULL is for unique_together: value is the object of
- * those fields.
- */
-json_t *kg_problem_unique(const struct kg_entity *entity, const char *field, const json_t *value); /* code 5, HTTP 409; a secret's value is left out */
-json_t *kg_problem_foreign(const struct kg_entity *parent, const char *field, const char *id);     /* code 4, HTTP 400 */
-json_t *kg_problem_referenced(const struct kg_entity *parent, const struct kg_entity *child);      /* code 4, HTTP 400 */
-/* Code 3, HTTP 400: a create with an id that is there already. kg_store_put replaces, so the caller looks first. */
+/* Kong's error objects; new references. */
+/* Code 5, HTTP 409. A secret's value is left out. field NULL: for unique_together, value is the object of
+ * those fields. */
+json_t *kg_problem_unique(const struct kg_entity *entity, const char *field, const json_t *value);
+/* Code 4, HTTP 400: a foreign key that points nowhere. */
+json_t *kg_problem_foreign(const struct kg_entity *parent, const char *field, const char *id);
+/* Code 4, HTTP 400: a delete that children stand against. */
+json_t *kg_problem_referenced(const struct kg_entity *parent, const struct kg_entity *child);
+/* Code 3, HTTP 400: a create with an id that is there. kg_store_put replaces, so the caller looks first. */
 json_t *kg_problem_primary_key(const char *id);
 /* Code 13, HTTP 400: {"name": "x"} in a foreign field names nothing; key is the parent's endpoint key. */
-json_t *kg_problem_unresolved(const struct kg_entity *parent, const char *field, const char *key, const char *value);
+json_t *kg_problem_unresolved(const struct kg_entity *parent, const char *field, const char *key,
+                              const char *value);
 /* Code 2, HTTP 400, from a tree of violations that mirrors the input; takes over the reference. */
 json_t *kg_problem_schema(json_t *violations);
 
 /*
- * Plugins bring their own schema. The table is given once at start, before any entity is looked at, by the policy room
- * through kg_plugin_register(); model never includes policy.
+ * Plugins bring their own schema. The table is given once at start, before any entity is looked at, by the
+ * policy room through kg_plugin_register(); model never includes policy.
  */
 struct kg_plugin_type {
     const char *name;
-    int priority; /* Kong's; the higher runs first */
+    int priority;                  /* Kong's; the higher runs first */
     const struct kg_field *config; /* ended by a NULL name */
-    bool no_consumer; /* may not be scoped to a consumer */
-    /* A checked config into what the policy reads per request. Called on the control thread; aborts on no memory. */
+    bool no_consumer;              /* may not be scoped to a consumer */
+    /* A checked config into what the policy reads per request. Called on the control thread; aborts on no
+     * memory. */
     void *(*compile)(const json_t *config);
     void (*release)(void *compiled);
 };

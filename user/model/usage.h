@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What workers tell the control thread: counters for each consumer slot, and signals of abuse. Each worker owns one
- * of each and is their only writer; the control thread only reads. All fields are relaxed atomics: a plain store on
- * every machine we run on.
+ * What workers tell the control thread: counters for each consumer slot, and signals of abuse. Each worker
+ * owns one of each and is their only writer; the control thread only reads. All fields are relaxed atomics: a
+ * plain store on every machine we run on.
  */
 #ifndef KG_MODEL_USAGE_H
 #define KG_MODEL_USAGE_H
@@ -16,7 +16,8 @@ struct kg_usage {
         bytes_out, last_seen;
 };
 
-/* One worker's counters, one for each slot of consumer_stats, and a bitmap of the slots touched since the last flush. */
+/* One worker's counters, one for each slot of consumer_stats, and a bitmap of the slots touched since the
+ * last flush. */
 struct kg_usage_table {
     uint32_t slots;
     struct kg_usage *usage;
@@ -28,7 +29,8 @@ void kg_usage_table_free(struct kg_usage_table *table);
 
 static inline void kg_usage_add(_Atomic uint64_t *counter, uint64_t amount)
 {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount, memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount,
+                          memory_order_relaxed);
 }
 
 /* Marks a slot as touched: after its counters were changed. */

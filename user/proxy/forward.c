@@ -109,7 +109,10 @@ static void put_request_line(struct kg_client *client, const struct kg_policy_re
 
     kg_put(out, client->worker->head.method_text);
     kg_put_char(out, ' ');
-    kg_upstream_path(request->service->path, path, prefix_len, request->route->strip_path, out);
+    if (kg_slice_eq(path, KG_SLICE("*"))) /* OPTIONS * stays what it is (RFC 9112, 3.2.4) */
+        kg_put(out, path);
+    else
+        kg_upstream_path(request->service->path, path, prefix_len, request->route->strip_path, out);
     if (policy->has_query) {
         kg_put_char(out, '?');
         kg_put(out, policy->query);

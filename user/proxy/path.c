@@ -37,12 +37,12 @@ static void whole_path(struct kg_slice base, struct kg_slice path, struct kg_wri
 {
     if (ends_with_slash(base)) {
         kg_put(out, base);
-        kg_put(out, without_first(path));
+        kg_path_put_escaped(without_first(path), out);
         return;
     }
     kg_put(out, base);
     if (path.len > 1)
-        kg_put(out, path);
+        kg_path_put_escaped(path, out);
 }
 
 static void base_only(struct kg_slice base, struct kg_slice path, struct kg_writer *out)
@@ -76,5 +76,5 @@ void kg_upstream_path(struct kg_slice service_path, struct kg_slice path, size_t
     kg_put(out, ends_with_slash(base) ? without_last(base) : base);
     if (rest.ptr[0] != '/')
         kg_put_char(out, '/');
-    kg_put(out, rest);
+    kg_path_put_escaped(rest, out);
 }

@@ -175,7 +175,8 @@ static bool find_route(struct kg_client *client, const struct kg_framing *framin
     struct kg_route_query query = { .method = worker->head.method_text, .path = path };
     struct kg_slice host = target->authority.len ? target->authority : framing->host;
 
-    if (kg_host_split(host, &query.host, &query.host_port))
+    /* HTTP/1.0 may come without one. */
+    if (host.len > 0 && kg_host_split(host, &query.host, &query.host_port))
         return false;
     /* A Host without a port means the one the client connected to. */
     if (query.host_port == 0)
@@ -243,7 +244,9 @@ void kg_request_begin(struct kg_client *client, size_t head_len)
     if (rc == 0)
         rc = kg_target_parse(&worker->head, framing.host, &target, &why);
     struct kg_writer path = kg_writer_of(worker->path, KG_PATH_SCRATCH);
-    if (rc == 0)
+    if (rc == 0 && kg_slice_eq(target.path, KG_SLICE("*")))
+        kg_put(&path, target.path);
+    else if (rc == 0)
         rc = kg_path_normalize(target.path, &path, &why);
     if (rc < 0) {
         kg_request_refuse(client, (unsigned)-rc);

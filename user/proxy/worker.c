@@ -18,7 +18,7 @@
 
 struct kg_worker *kg_worker_new(const struct kg_proxy_config *config, unsigned index, const int *fds)
 {
-    struct kg_worker *worker = kg_calloc(1, sizeof(*worker));
+    struct kg_worker *worker = kg_calloc_aligned(_Alignof(struct kg_worker), sizeof(*worker));
 
     worker->config = config;
     worker->index = index;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The truth on disk: one SQLite database in WAL mode with synchronous=FULL, so that what was acknowledged survives
- * kill -9 and power loss. One table for each entity, its columns made from the schema. Keys are encrypted with
- * AES-256-GCM under a master key file (made on first start, mode 0600) and found by HMAC-SHA-256; both subkeys are
- * derived from the master key by HKDF. Control thread only, except kg_store_key_mac's caller-owned contexts.
+ * The truth on disk: one SQLite database in WAL mode with synchronous=FULL, so that what was acknowledged
+ * survives kill -9 and power loss. One table for each entity, its columns made from the schema. Keys are
+ * encrypted with AES-256-GCM under a master key file (made on first start, mode 0600) and found by
+ * HMAC-SHA-256; both subkeys are derived from the master key by HKDF. Control thread only.
  */
 #ifndef KG_STORE_STORE_H
 #define KG_STORE_STORE_H
@@ -16,15 +16,16 @@
 struct kg_store;
 
 /*
- * Opens or creates DIR/keygate.db and DIR/master.key. 0 or a negative errno with a sentence: a newer schema version,
- * a missing master key beside an existing database, wrong modes, a database locked by another daemon (EBUSY).
+ * Opens or creates DIR/keygate.db and DIR/master.key. 0 or a negative errno with a sentence: a newer schema
+ * version, a missing master key beside an existing database, wrong modes, a database locked by another daemon
+ * (EBUSY).
  */
 int kg_store_open(const char *dir, struct kg_store **store, struct kg_error *err);
 void kg_store_close(struct kg_store *store);
 
 /*
- * Gives the directory and every file in it that is ours to another user, so that all goes on working after the process
- * has become that user. Needs CAP_CHOWN. 0 or a negative errno with a sentence.
+ * Gives the directory and every file in it that is ours to another user, so that all goes on working after
+ * the process has become that user. Needs CAP_CHOWN. 0 or a negative errno with a sentence.
  */
 int kg_store_chown(struct kg_store *store, uid_t uid, gid_t gid, struct kg_error *err);
 
@@ -34,34 +35,42 @@ void kg_store_index_key(const struct kg_store *store, uint8_t out[32]);
 /* HMAC-SHA-256 of a key under the index key, as stored. */
 void kg_store_mac(const struct kg_store *store, struct kg_slice key, uint8_t mac[32]);
 
-/* Gives everything to the model: services, routes, consumers, credentials, plugins. Expired credentials are left out. */
+/* Gives everything to the model: services, routes, consumers, credentials, plugins. Expired credentials are
+ * left out. */
 int kg_store_load(struct kg_store *store, struct kg_model *model, struct kg_error *err);
 
 /*
- * Writes. Each is one transaction, on disk before it returns. `object` is what kg_schema_apply made; it replaces what has
- * the same id. Expired credentials are deleted on the way. A foreign field that still says {"name": …} is -ENOENT.
- *   0          done
- *   -EEXIST    a unique field is taken: *problem is Kong's error object (HTTP 409)
- *   -ENOENT    a foreign key points nowhere, or -EBUSY children refer to it: *problem (HTTP 400)
- *   -EIO       the disk refused: err has the sentence (HTTP 500)
+ * Writes. Each is one transaction, on disk before it returns. `object` is what kg_schema_apply made; it
+ * replaces what has the same id. Expired credentials are deleted on the way.
+ *
+ * - 0: done
+ * - -EEXIST: a unique field is taken: *problem is Kong's error object (HTTP 409)
+ * - -ENOENT: a foreign key points nowhere, or still says {"name": …}: *problem (HTTP 400)
+ * - -EIO: the disk refused: err has the sentence (HTTP 500)
  */
-int kg_store_put(struct kg_store *store, enum kg_entity_id entity, const json_t *object, json_t **problem, struct kg_error *err);
-/* 0, 1 when there was nothing to delete, -EBUSY with *problem while children refer to it, -EIO. Cascades by the schema. */
-int kg_store_delete(struct kg_store *store, enum kg_entity_id entity, const char *id, json_t **problem, struct kg_error *err);
+int kg_store_put(struct kg_store *store, enum kg_entity_id entity, const json_t *object, json_t **problem,
+                 struct kg_error *err);
+/* 0, 1 when there was nothing to delete, -EBUSY with *problem while children refer to it, -EIO. Cascades by
+ * the schema. */
+int kg_store_delete(struct kg_store *store, enum kg_entity_id entity, const char *id, json_t **problem,
+                    struct kg_error *err);
 
-/* New reference to the whole entity, or NULL. Credentials are shown with their key in clear and with remaining ttl. */
+/* New reference to the whole entity, or NULL. Credentials are shown with their key in clear and with
+ * remaining ttl. */
 json_t *kg_store_get(struct kg_store *store, enum kg_entity_id entity, const char *id);
 /* By id when `ref` looks like a UUID and one is there, else by the endpoint key. */
 json_t *kg_store_find(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref);
 
 /*
- * One page in creation order: at most `size` entities after *after (0 from the start) whose foreign field `parent_field`
- * is parent_id (both NULL: all). Returns a JSON array (new reference); *after becomes the position to go on from, or 0 at the end.
+ * One page in creation order: at most `size` entities after *after (0 from the start) whose foreign field
+ * `parent_field` is parent_id (both NULL: all). Returns a JSON array (new reference); *after becomes the
+ * position to go on from, or 0 at the end.
  */
-json_t *kg_store_list(struct kg_store *store, enum kg_entity_id entity, const char *parent_field, const char *parent_id,
-                      size_t size, int64_t *after);
+json_t *kg_store_list(struct kg_store *store, enum kg_entity_id entity, const char *parent_field,
+                      const char *parent_id, size_t size, int64_t *after);
 
-/* Bans, so that they survive a reboot and a repeat offender is known. Times are wall-clock seconds. expires 0 = never. */
+/* Bans, so that they survive a reboot and a repeat offender is known. Times are wall-clock seconds. expires 0
+ * = never. */
 struct kg_ban_record {
     struct kg_addr source; /* kg_addr_source() form */
     int64_t since, expires;
@@ -69,10 +78,13 @@ struct kg_ban_record {
     uint32_t offences; /* how many bans this source has had, this one included */
     bool active;       /* false: lifted or over; kept only for the count */
 };
+/* On disk before it returns when an operator made it (KG_BAN_MANUAL); else it survives kill -9, not power
+ * loss. */
 int kg_store_put_ban(struct kg_store *store, const struct kg_ban_record *record, struct kg_error *err);
 /* 0 and *record, or -ENOENT. */
 int kg_store_get_ban(struct kg_store *store, const struct kg_addr *source, struct kg_ban_record *record);
-int kg_store_each_ban(struct kg_store *store, void (*visit)(void *ctx, const struct kg_ban_record *record), void *ctx);
+int kg_store_each_ban(struct kg_store *store, void (*visit)(void *ctx, const struct kg_ban_record *record),
+                      void *ctx);
 /* Forgets records that were over before this wall-clock second. */
 int kg_store_forget_bans(struct kg_store *store, int64_t before, struct kg_error *err);
 
@@ -85,6 +97,7 @@ struct kg_allow_record {
 int kg_store_put_allow(struct kg_store *store, const struct kg_allow_record *record, struct kg_error *err);
 /* 0, or 1 when it was not there. */
 int kg_store_delete_allow(struct kg_store *store, const struct kg_net *net, struct kg_error *err);
-int kg_store_each_allow(struct kg_store *store, void (*visit)(void *ctx, const struct kg_allow_record *record), void *ctx);
+int kg_store_each_allow(struct kg_store *store,
+                        void (*visit)(void *ctx, const struct kg_allow_record *record), void *ctx);
 
 #endif

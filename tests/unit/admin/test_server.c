@@ -2,6 +2,7 @@
 /* The Admin API's HTTP server: framing, limits, clients that stall, strangers, and the socket file. */
 #include "fixture.h"
 
+#include "admin/call.h"
 #include "admin/server.h"
 
 #include <grp.h>

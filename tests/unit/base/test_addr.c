@@ -42,6 +42,22 @@ static void reads_and_writes_addresses(void **state)
     assert_int_equal(addr_of("::1").family, 6);
 }
 
+static void a_mapped_network_counts_its_bits_from_the_ipv6_start(void **state)
+{
+    struct kg_net net;
+    char text[KG_ADDR_TEXT];
+
+    assert_int_equal(kg_net_parse(KG_SLICE("::ffff:10.0.0.0/104"), &net), 0);
+    assert_string_equal(kg_net_text(&net, text), "10.0.0.0/8");
+    assert_int_equal(kg_net_parse(KG_SLICE("::ffff:0:0/96"), &net), 0);
+    assert_string_equal(kg_net_text(&net, text), "0.0.0.0/0");
+    assert_int_equal(kg_net_parse(KG_SLICE("::ffff:10.0.0.1"), &net), 0);
+    assert_string_equal(kg_net_text(&net, text), "10.0.0.1");
+    assert_true(kg_net_parse(KG_SLICE("::ffff:10.0.0.0/8"), &net) < 0);
+    assert_true(kg_net_parse(KG_SLICE("::ffff:10.0.0.0/129"), &net) < 0);
+    assert_true(kg_net_parse(KG_SLICE("10.0.0.0/0008"), &net) < 0);
+}
+
 static void a_mapped_address_is_the_ipv4_address(void **state)
 {
     struct kg_addr mapped = addr_of("::ffff:192.0.2.7"), plain = addr_of("192.0.2.7");
@@ -161,6 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_and_writes_addresses),
         cmocka_unit_test(a_mapped_address_is_the_ipv4_address),
+        cmocka_unit_test(a_mapped_network_counts_its_bits_from_the_ipv6_start),
         cmocka_unit_test(refuses_what_is_no_address),
         cmocka_unit_test(reads_and_writes_networks),
         cmocka_unit_test(refuses_what_is_no_network),

@@ -1,74 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The schema: every rule with the exact error object that a client sees. */
-#include "model/schema.h"
-#include "base/clock.h"
-#include "base/uuid.h"
-
-#include <errno.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
-#define ID_A "11111111-1111-4111-8111-111111111111"
-#define ID_B "22222222-2222-4222-8222-222222222222"
-
-static const char *check_header_name(const json_t *value, char scratch[256])
-{
-    if (strpbrk(json_string_value(value), " :"))
-        return "bad header name";
-    return NULL;
-}
-
-static const struct kg_field nested_fields[] = {
-    { .name = "depth", .type = KG_F_INTEGER, .bounded = true, .min = 1, .max = 9 },
-    { .name = "note", .type = KG_F_STRING },
-    { 0 },
-};
-
-static const struct kg_field keys_config[] = {
-    { .name = "key_names",
-      .type = KG_F_STRING_SET,
-      .required = true,
-      .default_json = "[\"apikey\"]",
-      .check = check_header_name },
-    { .name = "key_in_header", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
-    { .name = "factor", .type = KG_F_NUMBER, .bounded = true, .min = 0, .max = 2 },
-    { .name = "realm", .type = KG_F_STRING },
-    { .name = "more", .type = KG_F_RECORD, .required = true, .default_json = "{}", .fields = nested_fields },
-    { 0 },
-};
-
-static const struct kg_plugin_type keys_plugin = { .name = "keys",
-                                                   .config = keys_config,
-                                                   .no_consumer = true };
-static const struct kg_field limit_config[] = {
-    { .name = "minute", .type = KG_F_INTEGER, .required = true, .bounded = true, .min = 1, .max = 1000 },
-    { 0 },
-};
-static const struct kg_plugin_type limit_plugin = { .name = "limit", .config = limit_config };
-
-static json_t *parse(const char *text)
-{
-    json_error_t error;
-    json_t *value = json_loads(text, JSON_DECODE_ANY, &error);
-
-    if (!value)
-        fail_msg("%s in %s", error.text, text);
-    return value;
-}
-
-static void assert_json(const json_t *got, const char *expected)
-{
-    json_t *want = parse(expected);
-    char *text = json_dumps(got, JSON_ENCODE_ANY | JSON_SORT_KEYS);
-
-    if (!json_equal(want, got))
-        fail_msg("got  %s\n  want %s", text, expected);
-    free(text);
-    json_decref(want);
-}
+#include "schema_test.h"
 
 static json_t *apply(enum kg_entity_id entity, enum kg_write write, const char *input, const json_t *old)
 {
@@ -670,58 +602,6 @@ static void inputs_are_not_changed(void **state)
     json_decref(before);
 }
 
-static void problems_have_kongs_words(void **state)
-{
-    json_t *bob = json_string("bob"), *secret = json_string("hidden-key"), *together;
-    json_t *problem = kg_problem_unique(&kg_entities[KG_CONSUMERS], "username", bob);
-
-    assert_json(
-        problem,
-        "{\"code\":5,\"name\":\"unique constraint violation\",\"message\":\"UNIQUE violation detected "
-        "on '{username=\\\"bob\\\"}'\",\"fields\":{\"username\":\"bob\"}}");
-    json_decref(problem);
-    problem = kg_problem_unique(&kg_entities[KG_KEYAUTH_CREDENTIALS], "key", secret);
-    assert_json(
-        problem,
-        "{\"code\":5,\"name\":\"unique constraint violation\",\"message\":\"UNIQUE violation detected "
-        "on '{key}'\",\"fields\":{\"key\":null}}");
-    json_decref(problem);
-    together =
-        parse("{\"name\":\"keys\",\"service\":{\"id\":\"" ID_A "\"},\"route\":null,\"consumer\":null}");
-    problem = kg_problem_unique(&kg_entities[KG_PLUGINS], NULL, together);
-    assert_string_equal(
-        json_string_value(json_object_get(problem, "message")),
-        "UNIQUE violation detected on '{consumer=null,name=\"keys\",route=null,service={id=\"" ID_A "\"}}'");
-    assert_true(json_equal(json_object_get(problem, "fields"), together));
-    json_decref(problem);
-    problem = kg_problem_foreign(&kg_entities[KG_SERVICES], "service", ID_A);
-    assert_json(problem,
-                "{\"code\":4,\"name\":\"foreign key violation\",\"message\":\"the foreign key '{id=\\\"" ID_A
-                "\\\"}' does not reference an existing 'services' entity.\",\"fields\":{\"service\":{\"id\":"
-                "\"" ID_A "\"}}}");
-    json_decref(problem);
-    problem = kg_problem_referenced(&kg_entities[KG_SERVICES], &kg_entities[KG_ROUTES]);
-    assert_json(problem,
-                "{\"code\":4,\"name\":\"foreign key violation\",\"message\":\"an existing 'routes' entity "
-                "references this 'services' entity\",\"fields\":{\"@referenced_by\":\"routes\"}}");
-    json_decref(problem);
-    problem = kg_problem_unresolved(&kg_entities[KG_SERVICES], "service", "name", "x");
-    assert_json(problem,
-                "{\"code\":13,\"name\":\"foreign keys unresolved\",\"message\":\"foreign key unresolved "
-                "(service.name: the foreign key cannot be resolved with '{name=\\\"x\\\"}' for an existing "
-                "'services' entity)\",\"fields\":{\"service\":{\"name\":\"the foreign key cannot be resolved "
-                "with '{name=\\\"x\\\"}' for an existing 'services' entity\"}}}");
-    json_decref(problem);
-    problem = kg_problem_primary_key(ID_A);
-    assert_json(problem,
-                "{\"code\":3,\"name\":\"primary key violation\",\"message\":\"primary key violation on key "
-                "'{id=\\\"" ID_A "\\\"}'\",\"fields\":{\"id\":\"" ID_A "\"}}");
-    json_decref(problem);
-    json_decref(bob);
-    json_decref(secret);
-    json_decref(together);
-}
-
 static void many_violations_do_not_break_the_message(void **state)
 {
     json_t *input = json_object(), *result = NULL, *problem = NULL;
@@ -742,88 +622,6 @@ static void many_violations_do_not_break_the_message(void **state)
     json_decref(problem);
 }
 
-static void assert_form(enum kg_entity_id entity, const char *body, const char *expected)
-{
-    struct kg_error err = { "" };
-    json_t *got = kg_schema_from_form(&kg_entities[entity], kg_slice_str(body), &err);
-
-    if (!got)
-        fail_msg("refused: %s", err.text);
-    assert_json(got, expected);
-    json_decref(got);
-}
-
-static void forms_convert_by_the_schema(void **state)
-{
-    assert_form(
-        KG_SERVICES, "name=80&port=80&enabled=false&host=a%2eb&tags=x&path=",
-        "{\"name\":\"80\",\"port\":80,\"enabled\":false,\"host\":\"a.b\",\"tags\":[\"x\"],\"path\":null}");
-    assert_form(KG_SERVICES, "port=x&enabled=1&nope=true&connect_timeout=-5",
-                "{\"port\":\"x\",\"enabled\":\"1\",\"nope\":\"true\",\"connect_timeout\":-5}");
-    assert_form(KG_SERVICES, "", "{}");
-    assert_form(KG_SERVICES, "&&name=a+b&", "{\"name\":\"a b\"}");
-}
-
-static void forms_make_lists(void **state)
-{
-    assert_form(KG_ROUTES, "paths=/a&paths=/b", "{\"paths\":[\"/a\",\"/b\"]}");
-    assert_form(KG_ROUTES, "paths[]=/a&paths%5B%5D=/b", "{\"paths\":[\"/a\",\"/b\"]}");
-    assert_form(KG_ROUTES, "paths[2]=/b&paths[1]=/a", "{\"paths\":[\"/a\",\"/b\"]}");
-    assert_form(KG_ROUTES, "paths=", "{\"paths\":null}");
-    assert_form(KG_ROUTES, "name=a&name=b", "{\"name\":[\"a\",\"b\"]}");
-}
-
-static void forms_nest(void **state)
-{
-    assert_form(KG_ROUTES, "service.id=" ID_A, "{\"service\":{\"id\":\"" ID_A "\"}}");
-    assert_form(KG_ROUTES, "service.name=s", "{\"service\":{\"name\":\"s\"}}");
-    assert_form(
-        KG_PLUGINS,
-        "name=keys&config.key_names=a&config.key_in_header=true&config.more.depth=3&config.factor=1.5",
-        "{\"name\":\"keys\",\"config\":{\"key_names\":[\"a\"],\"key_in_header\":true,\"more\":{\"depth\":3},"
-        "\"factor\":1.5}}");
-    assert_form(KG_PLUGINS, "config[key_names][]=a&config.minute=5",
-                "{\"config\":{\"key_names\":[\"a\"],\"minute\":5}}");
-}
-
-static void broken_forms_are_refused(void **state)
-{
-    static const struct {
-        const char *body, *message;
-    } cases[] = {
-        { "a=%00", "a form argument contains a null byte" },
-        { "a=%ff", "a form argument is not valid UTF-8" },
-        { "=x", "a form argument has a malformed name" },
-        { "a[=x", "a form argument has a malformed name" },
-        { "a[]b=x", "a form argument has a malformed name" },
-        { "a..b=x", "a form argument has a malformed name" },
-        { "a=1&a.b=2", "a form argument names something that another one gave a value" },
-        { "a.b.c.d.e.f.g.h.i=1", "a form argument has a malformed name" },
-    };
-
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct kg_error err = { "" };
-
-        assert_null(kg_schema_from_form(&kg_entities[KG_SERVICES], kg_slice_str(cases[i].body), &err));
-        assert_string_equal(err.text, cases[i].message);
-    }
-}
-
-static void a_form_has_at_most_1000_arguments(void **state)
-{
-    struct kg_error err = { "" };
-    char body[1001 * 4 + 1];
-    json_t *form;
-
-    for (size_t i = 0; i < 1001; i++)
-        memcpy(body + 4 * i, "a=1&", 4);
-    form = kg_schema_from_form(&kg_entities[KG_SERVICES], kg_slice_of(body, 4000), &err);
-    assert_int_equal(json_array_size(json_object_get(form, "a")), 1000);
-    json_decref(form);
-    assert_null(kg_schema_from_form(&kg_entities[KG_SERVICES], kg_slice_of(body, 4004), &err));
-    assert_string_equal(err.text, "Too many arguments");
-}
-
 static void entities_are_found_by_collection_path(void **state)
 {
     assert_ptr_equal(kg_entity_by_path(KG_SLICE("key-auths")), &kg_entities[KG_KEYAUTH_CREDENTIALS]);
@@ -832,13 +630,6 @@ static void entities_are_found_by_collection_path(void **state)
     assert_null(kg_entity_field(&kg_entities[KG_SERVICES], "retries"));
     for (int i = 0; i < KG_ENTITIES; i++)
         assert_int_equal(kg_entities[i].id, i);
-}
-
-static int register_plugins(void **state)
-{
-    kg_plugin_register(&keys_plugin);
-    kg_plugin_register(&limit_plugin);
-    return 0;
 }
 
 int main(void)
@@ -875,13 +666,7 @@ int main(void)
         cmocka_unit_test(replace_returns_to_defaults_but_keeps_identity),
         cmocka_unit_test(an_id_never_changes),
         cmocka_unit_test(inputs_are_not_changed),
-        cmocka_unit_test(problems_have_kongs_words),
         cmocka_unit_test(many_violations_do_not_break_the_message),
-        cmocka_unit_test(forms_convert_by_the_schema),
-        cmocka_unit_test(forms_make_lists),
-        cmocka_unit_test(forms_nest),
-        cmocka_unit_test(broken_forms_are_refused),
-        cmocka_unit_test(a_form_has_at_most_1000_arguments),
         cmocka_unit_test(entities_are_found_by_collection_path),
     };
 

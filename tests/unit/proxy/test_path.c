@@ -67,9 +67,16 @@ static void what_is_left_cannot_climb_out_of_the_service_path(void **state)
     expect_path("/service", "/route", true, "/route.", "/service");
 }
 
+static void what_normalising_decoded_is_encoded_again(void **state)
+{
+    expect_path("/service", "/a", true, "/a/x\"y", "/service/x%22y");
+    expect_path("/service", "/a", false, "/a/{x}", "/service/a/%7Bx%7D");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_normalising_decoded_is_encoded_again),
         cmocka_unit_test(strip_path_takes_the_matched_prefix_away),
         cmocka_unit_test(a_trailing_slash_survives_stripping),
         cmocka_unit_test(without_strip_path_the_whole_path_is_appended),
