@@ -117,7 +117,15 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB_SRCS) $(wildcard user/base/*.h user/h
 unit: $(UNIT_BINS)
 bpf-test: $(BPF_TEST_BINS)
 
-# Packages first: only a second make sees what they bring.
+deps:
+	$(Q)scripts/deps.sh build
+
+# Packages first, then a second make: only that one sees what they bring.
+demo run:
+	$(Q)scripts/deps.sh demo
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)KEYGATE_BUILD=$(BUILD) scripts/$@
+
 test:
 	$(Q)scripts/deps.sh test
 	$(Q)$(MAKE) --no-print-directory all unit bpf-test

@@ -64,6 +64,10 @@ file_end()
             stop_pid "$(<"$pid_file")" 15 || left=1
         fi
     done
+    # What a sanitizer or a broken invariant has to say, also at the very end.
+    if grep -ahE 'Sanitizer|runtime error:|broken invariant|unexpected at ' "$T"/keygated.log "$T"/keygated.all 2>/dev/null; then
+        left=1
+    fi
     if [[ -e $BPF_DIR ]]; then
         "$KEYGATED" --detach --config "$CONFIG" || left=1
     fi

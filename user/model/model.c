@@ -254,11 +254,15 @@ void kg_model_put_credential(struct kg_model *model, const char *id, const char 
                              const uint8_t mac[32], int64_t expires_wall)
 {
     struct kg_consumer_record *consumer = kg_pmap_find(&model->consumers, consumer_id);
-    struct kg_credential_record *old = kg_pmap_find(&model->credentials, id);
+    struct kg_credential_record *old = kg_pmap_find(&model->credentials, id), *rival;
 
     KG_ASSERT(consumer != NULL);
     if (old)
         remove_credential(model, old);
+    /* The store gives an expired credential's key to another one without a word: the old owner is gone. */
+    rival = kg_pmap_find(&model->credentials_by_mac, mac);
+    if (rival)
+        remove_credential(model, rival);
     add_credential(model, consumer, id, mac, expires_wall);
 }
 

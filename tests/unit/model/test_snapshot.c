@@ -542,9 +542,28 @@ static int register_types(void **state)
     return 0;
 }
 
+/* The store frees an expired key for others without a word to the model: the newest owner is the one that counts. */
+static void a_key_given_to_another_credential_stays_with_it(void **state)
+{
+    struct kg_model *model = kg_model_new(NULL);
+    struct kg_snapshot *snapshot;
+
+    put(model, KG_CONSUMERS, "{\"id\":\"" ID(21) "\",\"username\":\"old\",\"custom_id\":null}");
+    put(model, KG_CONSUMERS, "{\"id\":\"" ID(22) "\",\"username\":\"new\",\"custom_id\":null}");
+    put_key(model, ID(31), ID(21), 1, 5);
+    put_key(model, ID(32), ID(22), 1, 0);
+    /* A new name makes new versions of all of the first consumer's credentials. */
+    put(model, KG_CONSUMERS, "{\"id\":\"" ID(21) "\",\"username\":\"older\",\"custom_id\":null}");
+    snapshot = kg_model_snapshot(model);
+    assert_string_equal(key_in(snapshot, 1)->id, ID(32));
+    kg_snapshot_free(snapshot);
+    kg_model_free(model);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_key_given_to_another_credential_stays_with_it),
         cmocka_unit_test(a_snapshot_holds_what_the_entities_say),
         cmocka_unit_test(a_key_write_shares_the_routes_and_leaves_the_old_snapshot),
         cmocka_unit_test(an_old_snapshot_survives_the_removal_of_its_routes),
