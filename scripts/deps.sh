@@ -11,7 +11,7 @@ demo=("${build[@]}" python3-httpbin gunicorn curl iproute2 jq)
 # The linters are tested too.
 lint=("${build[@]}" clang-format clang-tidy cppcheck shellcheck)
 # libclang-rt holds the fuzzer and sanitizer libraries of clang; bats needs procps for its time limit.
-test=("${demo[@]}" "${lint[@]}" libcmocka-dev libclang-rt-14-dev bats procps python3 ethtool netcat-openbsd)
+test=("${demo[@]}" "${lint[@]}" libcmocka-dev libclang-rt-14-dev bats procps python3 ethtool netcat-openbsd wrk)
 
 die()
 {

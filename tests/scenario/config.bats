@@ -197,14 +197,16 @@ SEC("xdp") int foreign(void *ctx)
 char _license[] SEC("license") = "GPL";
 SRC
     clang -target bpf -O2 -g -c -o "$T/foreign.bpf.o" "$T/foreign.bpf.c"
-    ns_run "$GW" ip link set dev to-client xdpdrv obj "$T/foreign.bpf.o" sec xdp
+    bpftool prog load "$T/foreign.bpf.o" "/sys/fs/bpf/$ID-foreign"
+    ns_run "$GW" bpftool net attach xdpdrv pinned "/sys/fs/bpf/$ID-foreign" dev to-client
+    rm "/sys/fs/bpf/$ID-foreign"
     local before
     before=$(ip -n "$GW" -d -j link show to-client | jq '.[0].xdp.prog.id')
     refuses_to_start --set 'xdp.interfaces=[to-client]'
     like 'to-client' "$sentence"
     like 'XDP' "$sentence"
     same "$before" "$(ip -n "$GW" -d -j link show to-client | jq '.[0].xdp.prog.id')"
-    ip -n "$GW" link set dev to-client xdp off
+    ns_run "$GW" bpftool net detach xdpdrv dev to-client
     nothing_behind
 }
 

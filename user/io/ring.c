@@ -84,6 +84,7 @@ int kg_ring_init(struct kg_ring *ring, const struct kg_ring_config *config, stru
     }
     kg_blocks_init(&ring->blocks, config->block_size, 64);
     init_slots(ring, config->max_sockets);
+    ring->starved_end = &ring->starved;
     arm_wake(ring);
     return 0;
 }

@@ -36,7 +36,7 @@ struct kg_ring {
     struct kg_blocks blocks;
     struct kg_slot *slots;
     uint32_t slot_count, free_slot, slots_used;
-    struct kg_sock *starved; /* waiting for a receive buffer */
+    struct kg_sock *starved, **starved_end; /* waiting for a receive buffer, the longest first */
     struct kg_sock *dead;    /* closed in this turn, to be handed back at its end */
     struct kg_ring_stats stats;
     /* The owner's handlers for what is not a socket's. */

@@ -97,6 +97,13 @@ void kg_sock_pause(struct kg_sock *sock)
     sock->stopping = true;
 }
 
+bool kg_sock_is_quiet(const struct kg_sock *sock)
+{
+    char byte;
+
+    return recv(sock->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 static struct kg_segment *add_segment(struct kg_sock *sock, uint8_t kind, const char *ptr, size_t len)
 {
     KG_ASSERT(sock->magic == KG_SOCK_MAGIC && sock->count < KG_SEGMENTS && len <= UINT32_MAX);
@@ -262,12 +269,30 @@ static void park_starved(struct kg_sock *sock)
 {
     struct kg_ring *ring = sock->ring;
 
+    /* What has been asked for meanwhile goes before what had been armed. */
+    if (!sock->want_receive)
+        sock->want_multishot = sock->multishot;
     sock->want_receive = true;
-    sock->want_multishot = sock->multishot;
+    sock->receiving = sock->stopping = false;
     sock->starved = true;
-    sock->next = ring->starved;
-    ring->starved = sock;
+    sock->next = NULL;
+    *ring->starved_end = sock;
+    ring->starved_end = &sock->next;
     ring->stats.starved++;
+}
+
+static void unpark_starved(struct kg_sock *sock)
+{
+    struct kg_ring *ring = sock->ring;
+    struct kg_sock **at = &ring->starved;
+
+    while (*at != sock)
+        at = &(*at)->next;
+    *at = sock->next;
+    if (!*at)
+        ring->starved_end = at;
+    sock->next = NULL;
+    sock->starved = false;
 }
 
 /* The armed receive has ended (no F_MORE): note it, and arm what has been asked for meanwhile. */
@@ -312,10 +337,6 @@ static void complete_receive(struct kg_sock *sock, int res, uint32_t flags)
         kg_buffers_release(&sock->ring->buffers, (uint16_t)(flags >> IORING_CQE_BUFFER_SHIFT));
     }
     if (res == -ENOBUFS && !sock->closing && (!sock->stopping || sock->want_receive)) {
-        bool multishot = sock->stopping ? sock->want_multishot : sock->multishot;
-
-        sock->receiving = sock->stopping = false;
-        sock->multishot = multishot;
         park_starved(sock);
         return;
     }
@@ -352,14 +373,8 @@ static void finish_close(struct kg_sock *sock)
     if (sock->inflight > 0 || sock->dead)
         return;
     sock->dead = true;
-    if (sock->starved) {
-        struct kg_sock **at = &ring->starved;
-
-        while (*at != sock)
-            at = &(*at)->next;
-        *at = sock->next;
-        sock->starved = false;
-    }
+    if (sock->starved)
+        unpark_starved(sock);
     drop_queue(sock);
     if (sock->reset) {
         struct linger hard = { .l_onoff = 1, .l_linger = 0 };
@@ -432,9 +447,7 @@ void kg_sock_feed_starved(struct kg_ring *ring)
     while (ring->starved && can > 0) {
         struct kg_sock *sock = ring->starved;
 
-        ring->starved = sock->next;
-        sock->next = NULL;
-        sock->starved = false;
+        unpark_starved(sock);
         can--;
         if (sock->closing || !sock->want_receive)
             continue;

@@ -93,6 +93,9 @@ void kg_sock_receive_all(struct kg_sock *sock);
 void kg_sock_receive_once(struct kg_sock *sock);
 /* Wants no more bytes for now; a multishot receive may still deliver what was on its way. */
 void kg_sock_pause(struct kg_sock *sock);
+/* Whether the kernel holds neither bytes nor the peer's end for us right now. What it has handed over already, but is not yet
+ * told to the owner, does not count. */
+bool kg_sock_is_quiet(const struct kg_sock *sock);
 
 /* Bytes queued and not yet taken by the kernel. */
 static inline uint32_t kg_sock_pending(const struct kg_sock *sock)
@@ -100,10 +103,15 @@ static inline uint32_t kg_sock_pending(const struct kg_sock *sock)
     return sock->pending;
 }
 
+static inline bool kg_sock_has_room(const struct kg_sock *sock, unsigned segments)
+{
+    return !sock->closing && sock->count + segments <= KG_SEGMENTS && sock->pending < KG_OUT_MAX;
+}
+
 /* Whether a body part with its framing (three segments) fits now. */
 static inline bool kg_sock_can_write(const struct kg_sock *sock)
 {
-    return !sock->closing && sock->count + 3 <= KG_SEGMENTS && sock->pending < KG_OUT_MAX;
+    return kg_sock_has_room(sock, 3);
 }
 
 /* Each queues bytes; kg_sock_flush sends them. The queue must have a free segment (asserted). */

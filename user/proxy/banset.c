@@ -39,24 +39,41 @@ static uint32_t locate(const struct kg_banset *set, const struct kg_addr *source
     return at;
 }
 
-static void grow(struct kg_banset *set)
+static bool is_over(const struct kg_banset_entry *entry, uint64_t now_ms)
+{
+    return entry->until_ms != 0 && entry->until_ms <= now_ms;
+}
+
+static uint32_t count_live(const struct kg_banset *set, uint64_t now_ms)
+{
+    uint32_t live = 0;
+
+    for (uint32_t i = 0; i < set->capacity; i++)
+        live += set->entries[i].source.family != 0 && !is_over(&set->entries[i], now_ms);
+    return live;
+}
+
+/* Nobody tells of bans that end by themselves: those whose sources never came back go here, so that they do not pile up. */
+static void make_room(struct kg_banset *set, uint64_t now_ms)
 {
     struct kg_banset_entry *old = set->entries;
     uint32_t old_capacity = set->capacity;
 
-    set->capacity = old_capacity ? old_capacity * 2 : 64;
+    set->count = count_live(set, now_ms);
+    if (set->count * 4 >= old_capacity)
+        set->capacity = old_capacity ? old_capacity * 2 : 64;
     set->entries = kg_calloc(set->capacity, sizeof(*set->entries));
     for (uint32_t i = 0; i < old_capacity; i++) {
-        if (old[i].source.family != 0)
+        if (old[i].source.family != 0 && !is_over(&old[i], now_ms))
             set->entries[locate(set, &old[i].source)] = old[i];
     }
     free(old);
 }
 
-void kg_banset_put(struct kg_banset *set, const struct kg_addr *source, uint64_t until_ms)
+void kg_banset_put(struct kg_banset *set, const struct kg_addr *source, uint64_t until_ms, uint64_t now_ms)
 {
     if ((set->count + 1) * 2 > set->capacity)
-        grow(set);
+        make_room(set, now_ms);
     struct kg_banset_entry *entry = &set->entries[locate(set, source)];
 
     set->count += entry->source.family == 0;
@@ -99,7 +116,7 @@ bool kg_banset_has(struct kg_banset *set, const struct kg_addr *source, uint64_t
 
     if (entry->source.family == 0)
         return false;
-    if (entry->until_ms == 0 || entry->until_ms > now_ms)
+    if (!is_over(entry, now_ms))
         return true;
     remove_at(set, at);
     return false;

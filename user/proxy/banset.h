@@ -21,7 +21,8 @@ struct kg_banset {
 
 void kg_banset_init(struct kg_banset *set);
 void kg_banset_free(struct kg_banset *set);
-void kg_banset_put(struct kg_banset *set, const struct kg_addr *source, uint64_t until_ms);
+/* Forgets bans that are over at now_ms when it needs their room. */
+void kg_banset_put(struct kg_banset *set, const struct kg_addr *source, uint64_t until_ms, uint64_t now_ms);
 void kg_banset_remove(struct kg_banset *set, const struct kg_addr *source);
 /* Whether the source (kg_addr_source form) is banned at now_ms. Forgets a ban that is over. */
 bool kg_banset_has(struct kg_banset *set, const struct kg_addr *source, uint64_t now_ms);

@@ -67,7 +67,8 @@ static void close_client(struct kg_client *client, bool reset)
 
 void kg_client_abort(struct kg_client *client)
 {
-    close_client(client, false);
+    /* Who takes the end of the connection for the end of the body must see that this is none. */
+    close_client(client, client->request.close_out);
 }
 
 void kg_client_reset(struct kg_client *client)
@@ -110,6 +111,9 @@ static void gather(struct kg_client *client)
 {
     struct kg_block *first = client->backlog.first;
 
+    /* Any head lies whole in what is there: moving it for each of many small requests would cost more than they do. */
+    if (!first->next || kg_block_used(first) > client->worker->config->limits.bytes)
+        return;
     if (first->start > 0) {
         memmove(first->data, first->data + first->start, kg_block_used(first));
         first->end -= first->start;
@@ -131,19 +135,9 @@ static void gather(struct kg_client *client)
     }
 }
 
-/* The next request is taken from the backlog, or awaited. */
-static void next_request(struct kg_client *client)
+/* The request at the front of the backlog is begun when its head is whole. */
+static void take_head(struct kg_client *client)
 {
-    set_state(client, KG_CLIENT_IDLE);
-    if (client->backlog.bytes == 0) {
-        if (client->eof || client->worker->draining) {
-            close_client(client, false);
-            return;
-        }
-        kg_client_touch(client);
-        kg_sock_receive_all(&client->sock);
-        return;
-    }
     gather(client);
     struct kg_block *first = client->backlog.first;
     size_t len;
@@ -167,6 +161,35 @@ static void next_request(struct kg_client *client)
     kg_relay_pump(client);
 }
 
+/* The next request is taken from the backlog, or awaited. */
+static void next_request(struct kg_client *client)
+{
+    set_state(client, KG_CLIENT_IDLE);
+    if (client->backlog.bytes > 0) {
+        take_head(client);
+        return;
+    }
+    if (client->eof || client->worker->draining) {
+        close_client(client, false);
+        return;
+    }
+    kg_client_touch(client);
+    kg_sock_receive_all(&client->sock);
+}
+
+/*
+ * More of a head that was incomplete: whether another look can tell anything new. Without it, a head that comes byte by byte
+ * would be parsed from its start for each of them.
+ */
+static bool may_end_head(const struct kg_client *client, const struct kg_input *input)
+{
+    const struct kg_head_limits *limits = &client->worker->config->limits;
+    size_t after = client->backlog.bytes, before = after - input->len;
+
+    return after >= limits->bytes || (before <= limits->line && after > limits->line) ||
+           memchr(input->ptr, '\n', input->len);
+}
+
 /* Bytes of a head, the first or more. The usual case, a whole head in one piece, is served where it lies. */
 static void head_bytes(struct kg_client *client, const struct kg_input *input)
 {
@@ -175,7 +198,8 @@ static void head_bytes(struct kg_client *client, const struct kg_input *input)
 
     if (client->backlog.bytes > 0) {
         kg_chain_append(&client->backlog, blocks, input->ptr, input->len);
-        next_request(client);
+        if (may_end_head(client, input))
+            take_head(client);
         return;
     }
     if (!find_head(client, kg_slice_of(input->ptr, input->len), &len)) {
@@ -259,7 +283,7 @@ static const struct {
     [KG_CLIENT_HEAD] = { head_bytes, head_timeout },
     [KG_CLIENT_CONNECT] = { running_bytes, connect_timeout },
     [KG_CLIENT_RELAY] = { running_bytes, relay_stalled },
-    [KG_CLIENT_LINGER] = { linger_bytes, kg_client_reset },
+    [KG_CLIENT_LINGER] = { linger_bytes, kg_client_abort },
     [KG_CLIENT_CLOSED] = { closed_bytes, NULL },
 };
 
@@ -302,7 +326,7 @@ static void on_failed(struct kg_sock *sock, int error)
 static void finish_answer(struct kg_client *client)
 {
     bool again = client->request.keep_alive && client->request.body_done && !client->worker->draining;
-    bool unread = !client->request.body_done && !client->eof;
+    bool unread = (!client->request.body_done || client->backlog.bytes > 0) && !client->eof;
 
     kg_request_end(client);
     if (again) {
@@ -344,7 +368,8 @@ static void sent(struct kg_sock *sock)
     }
     kg_client_touch(client);
     struct kg_upstream *upstream = client->request.upstream;
-    if (upstream && !client->request.answered && kg_sock_can_write(sock))
+    /* For its head it is receiving already, and before that it is not even connected. */
+    if (upstream && upstream->state == KG_UPSTREAM_BODY && kg_sock_can_write(sock))
         kg_sock_receive_once(&upstream->sock);
 }
 

@@ -30,6 +30,7 @@
 #define KG_STALL_MS       60000  /* a client that neither reads nor sends what it owes */
 #define KG_LINGER_MS      2000   /* how long an early answer waits for the client to stop sending */
 #define KG_ACCEPT_RETRY_MS 100   /* after running out of descriptors */
+#define KG_INTERIM_MAX    32     /* 1xx answers to one request; an upstream with more of them is given up: 502 */
 #define KG_BAN_COMMANDS   16384
 
 struct kg_upstream;
@@ -57,6 +58,8 @@ struct kg_request {
     bool answering; /* its head is queued: no other answer is possible */
     bool answered;  /* its last byte is queued */
     bool chunk_out; /* the body goes out chunked */
+    bool close_out; /* the body's end is the connection's: a client of HTTP/1.0 */
+    unsigned interims; /* 1xx answers so far */
     unsigned status;
     bool denied, limited;
     uint64_t started_ms, upstream_ms;
@@ -100,6 +103,9 @@ struct kg_upstream {
     enum kg_upstream_state state;
     bool reused;
     bool keep_alive;
+    bool spoken; /* some of the request has gone out: what comes may be its answer */
+    bool deaf;   /* takes no more of the request: its answer may be there to read all the same */
+    bool broken; /* …and it is not an orderly end that made it so */
     struct kg_client *client; /* whose request it carries; NULL in the pool and when closed */
     struct kg_timer idle_timer;
     struct kg_chain partial; /* of a response head */

@@ -75,7 +75,7 @@ static bool upstream_ready(const struct kg_request *request)
 {
     const struct kg_upstream *upstream = request->upstream;
 
-    return upstream && upstream->state != KG_UPSTREAM_CONNECTING && kg_sock_can_write(&upstream->sock);
+    return upstream && upstream->state != KG_UPSTREAM_CONNECTING && !upstream->deaf && kg_sock_can_write(&upstream->sock);
 }
 
 size_t kg_relay_request_body(struct kg_client *client, char *ptr, size_t len, const struct kg_input *input)

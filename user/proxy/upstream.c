@@ -94,6 +94,7 @@ static void send_head(struct kg_client *client)
 
     client->state = KG_CLIENT_RELAY;
     upstream->state = KG_UPSTREAM_HEAD;
+    upstream->spoken = false;
     upstream->chunked = (struct kg_chunked){ 0 };
     /* A kept connection may have died meanwhile: what can be sent again (RFC 9112, 9.3.1) is kept until it answers. */
     if (upstream->reused && request->idempotent && request->body == KG_BODY_NONE) {
@@ -127,6 +128,8 @@ static void connect_new(struct kg_client *client)
         if (fd >= 0)
             close(fd);
         free(upstream);
+        /* Out of descriptors or slots: what is kept for later must not be in the way of what is wanted now. */
+        kg_upstream_close_idle(worker);
         kg_request_answer(client, 503, KG_SLICE("The upstream server is currently unavailable"), KG_SLICE(""));
         return;
     }
@@ -141,12 +144,20 @@ static void connect_new(struct kg_client *client)
     kg_client_touch(client);
 }
 
+/* The connection used last. One that holds bytes or has ended is not for use: they are no answer to what comes now. */
+static struct kg_upstream *pick_idle(struct kg_pool_key *key)
+{
+    while (key->idle && !kg_sock_is_quiet(&key->idle->sock))
+        close_upstream(key->idle);
+    return key->idle;
+}
+
 void kg_upstream_start(struct kg_client *client)
 {
     struct kg_worker *worker = client->worker;
     const struct kg_endpoint *endpoint = &client->request.service->endpoint;
     struct kg_pool_key *key = kg_pool_key_get(worker, &endpoint->addr, endpoint->addr_len);
-    struct kg_upstream *upstream = key->idle;
+    struct kg_upstream *upstream = pick_idle(key);
 
     client->request.upstream_ms = worker->now_ms;
     if (!upstream) {
@@ -200,11 +211,8 @@ static void cut_short(struct kg_upstream *upstream)
     struct kg_request *request = &client->request;
 
     if (upstream->state == KG_UPSTREAM_BODY) {
-        /* A client that takes the end of the connection for the end of the body must see that this is none. */
-        bool hidden = upstream->body == KG_BODY_CHUNKED && !request->chunk_out;
-
         kg_count(&upstream->worker->stats.upstream_errors);
-        (hidden ? kg_client_reset : kg_client_abort)(client);
+        kg_client_abort(client);
         return;
     }
     if (upstream->reused && request->head && !request->retried && upstream->partial.bytes == 0) {
@@ -235,12 +243,25 @@ static void body_bytes(struct kg_upstream *upstream, char *ptr, size_t len, cons
         kg_sock_receive_once(&upstream->sock);
 }
 
+/* It has answered, so it is alive: the request will not be sent again. */
+static void forget_head(struct kg_client *client)
+{
+    if (!client->request.head)
+        return;
+    kg_block_release(&client->worker->ring.blocks, client->request.head);
+    client->request.head = NULL;
+}
+
 static void interim(struct kg_upstream *upstream)
 {
     struct kg_client *client = upstream->client;
 
-    /* HTTP/1.0 knows no 1xx (RFC 9110, 15.2); one that finds no room may be left out. */
-    if (client->request.http10 || !kg_sock_can_write(&client->sock))
+    forget_head(client);
+    /*
+     * HTTP/1.0 knows no 1xx (RFC 9110, 15.2). One that finds no room may be left out; room is also kept for what must not
+     * wait: the answer's head and the part of the body that came with it.
+     */
+    if (client->request.http10 || !kg_sock_has_room(&client->sock, 1 + 1 + 3))
         return;
     struct kg_block *block = kg_block_new(&client->worker->ring.blocks);
     struct kg_writer out = kg_writer_of(block->data, block->size);
@@ -259,15 +280,13 @@ static bool begin_response(struct kg_upstream *upstream, const struct kg_respons
     struct kg_block *block = kg_block_new(&client->worker->ring.blocks);
     struct kg_writer out = kg_writer_of(block->data, block->size);
 
-    if (request->head) {
-        kg_block_release(&client->worker->ring.blocks, request->head);
-        request->head = NULL;
-    }
+    forget_head(client);
     request->status = client->worker->head.status;
     bool unframed = framing->body == KG_BODY_CHUNKED || framing->body == KG_BODY_CLOSE;
     request->chunk_out = unframed && !request->http10;
+    request->close_out = unframed && request->http10;
     /* An answer before the request's end, or one that only the connection's end can delimit, is the last. */
-    if (!request->body_done || (unframed && request->http10) || client->worker->draining)
+    if (!request->body_done || request->close_out || client->worker->draining)
         request->keep_alive = false;
     if (!kg_forward_response_head(client, framing, &out)) {
         kg_block_release(&client->worker->ring.blocks, block);
@@ -301,10 +320,12 @@ static ssize_t head_bytes(struct kg_upstream *upstream, char *ptr, size_t len)
     bool bad = rc < 0 || kg_framing_response(&worker->head, client->request.to_head, &framing, &why) != 0;
     /* Upgrades are never asked for, so a 101 answers nothing. */
     bad = bad || worker->head.status == 101;
-    if (!bad && worker->head.status < 200) {
+    bool is_interim = !bad && worker->head.status < 200;
+    if (is_interim && client->request.interims++ < KG_INTERIM_MAX) {
         interim(upstream);
         return rc;
     }
+    bad = bad || is_interim;
     if (bad || !begin_response(upstream, &framing)) {
         kg_upstream_failed(client, 502);
         return -1;
@@ -344,6 +365,11 @@ static void received(struct kg_sock *sock, const struct kg_input *input)
         close_upstream(upstream);
         return;
     }
+    /* They came before the request went out, so they are no answer to it: a leftover of the connection's earlier use. */
+    if (!upstream->spoken) {
+        cut_short(upstream);
+        return;
+    }
     if (upstream->partial.bytes == 0) {
         response_bytes(upstream, input->ptr, input->len, input);
         return;
@@ -366,7 +392,7 @@ static void on_eof(struct kg_sock *sock)
         close_upstream(upstream);
         return;
     }
-    if (upstream->state != KG_UPSTREAM_BODY || upstream->body != KG_BODY_CLOSE) {
+    if (upstream->state != KG_UPSTREAM_BODY || upstream->body != KG_BODY_CLOSE || upstream->broken) {
         cut_short(upstream);
         return;
     }
@@ -382,6 +408,7 @@ static void sent(struct kg_sock *sock)
 
     if (!upstream->client)
         return;
+    upstream->spoken = true;
     kg_client_touch(upstream->client);
     if (!upstream->client->request.body_done)
         kg_relay_pump(upstream->client);
@@ -395,9 +422,15 @@ static void on_failed(struct kg_sock *sock, int error)
         close_upstream(upstream);
         return;
     }
-    /* It takes no more of the request, but its answer may still be on the way; receiving will tell. */
-    if (error == -EPIPE && sock->receiving)
+    /*
+     * Sending failed: it takes no more of the request, but its answer may lie there to be read; receiving will tell. That
+     * will not tell of a reset again; EPIPE is one behind an orderly end.
+     */
+    if (sock->receiving) {
+        upstream->deaf = true;
+        upstream->broken = error != -EPIPE;
         return;
+    }
     cut_short(upstream);
 }
 

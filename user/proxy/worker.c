@@ -33,7 +33,7 @@ struct kg_worker *kg_worker_new(const struct kg_proxy_config *config, unsigned i
 
 void kg_worker_preload_ban(struct kg_worker *worker, const struct kg_addr *source, uint64_t until_ms)
 {
-    kg_banset_put(&worker->bans, source, until_ms);
+    kg_banset_put(&worker->bans, source, until_ms, kg_clock_ms());
 }
 
 static void retry_accept(struct kg_timer *timer)
@@ -85,7 +85,7 @@ static void take_ban_commands(struct kg_worker *worker)
             kg_banset_remove(&worker->bans, &command->source);
             continue;
         }
-        kg_banset_put(&worker->bans, &command->source, command->until_ms);
+        kg_banset_put(&worker->bans, &command->source, command->until_ms, worker->now_ms);
         reset_source(worker, &command->source);
     }
     atomic_store_explicit(&worker->command_tail, tail, memory_order_release);
@@ -247,9 +247,12 @@ void kg_worker_ban(struct kg_worker *worker, const struct kg_addr *source, uint6
 {
     uint32_t head = atomic_load_explicit(&worker->command_head, memory_order_relaxed);
 
-    /* A worker that far behind has other troubles; the kernel enforces the ban all the same. */
-    if (head - atomic_load_explicit(&worker->command_tail, memory_order_acquire) >= KG_BAN_COMMANDS)
-        return;
+    /* A lost command would leave somebody banned, or not: a burst waits for the worker, which never waits for us. */
+    while (head - atomic_load_explicit(&worker->command_tail, memory_order_acquire) >= KG_BAN_COMMANDS) {
+        if (kg_worker_finished(worker))
+            return;
+        sched_yield();
+    }
     worker->commands[head % KG_BAN_COMMANDS] = (struct kg_ban_command){ .source = *source, .until_ms = until_ms };
     atomic_store_explicit(&worker->command_head, head + 1, memory_order_release);
     kg_ring_wake(worker->wake_fd);

@@ -1,0 +1,308 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""One case of a client or an upstream server that does the unexpected at the worst moment; both sides are raw sockets of this
+program, so that the order of events is exact.
+
+    wire.py CASE PROXY-PORT UPSTREAM-PORT KEYGATED-PID
+
+Exit status 0 when keygate did right; else the last line says what it did.
+"""
+
+import os
+import re
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+
+CASE, PROXY, UPSTREAM, PID = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+WAIT_S = 10
+
+listener = socket.create_server(("127.0.0.1", UPSTREAM), backlog=64)
+listener.settimeout(WAIT_S)
+
+
+def check(right, said):
+    if not right:
+        sys.exit(f"{CASE}: {said}")
+
+
+def connect():
+    sock = socket.create_connection(("127.0.0.1", PROXY), timeout=WAIT_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def accept():
+    sock, _ = listener.accept()
+    sock.settimeout(WAIT_S)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+def reset(sock):
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def read_head(sock):
+    data = b""
+    while b"\r\n\r\n" not in data:
+        more = sock.recv(65536)
+        if not more:
+            return data
+        data += more
+    return data
+
+
+def read_all(sock):
+    """All that comes, and how it ended: closed, reset or open."""
+    data = b""
+    while True:
+        try:
+            more = sock.recv(65536)
+        except ConnectionResetError:
+            return data, "reset"
+        except socket.timeout:
+            return data, "open"
+        if not more:
+            return data, "closed"
+        data += more
+
+
+def request(path, method="GET", extra="", version="1.1"):
+    return f"{method} /wire/{path} HTTP/{version}\r\nHost: a\r\n{extra}\r\n".encode()
+
+
+def answer(body, status="200 OK", extra=""):
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{extra}\r\n{body}".encode()
+
+
+def read_answer(sock):
+    data = read_head(sock)
+    length = re.search(rb"Content-Length: (\d+)", data)
+    head, _, body = data.partition(b"\r\n\r\n")
+    while length and len(body) < int(length[1]):
+        more = sock.recv(65536)
+        if not more:
+            break
+        body += more
+    return head, body
+
+
+def pooled(path="first"):
+    """A client that has had an answer, and the upstream connection keygate keeps for the next."""
+    client = connect()
+    client.sendall(request(path))
+    upstream = accept()
+    read_head(upstream)
+    upstream.sendall(answer("first"))
+    check(read_answer(client)[1] == b"first", "the first answer did not come")
+    return client, upstream
+
+
+def serve_once(body):
+    upstream = accept()
+    read_head(upstream)
+    upstream.sendall(answer(body))
+    return upstream
+
+
+def frozen(*events):
+    """Everything that happens while the daemon stands still is seen by it at once."""
+    os.kill(PID, signal.SIGSTOP)
+    try:
+        for event in events:
+            event()
+            time.sleep(0.02)
+    finally:
+        os.kill(PID, signal.SIGCONT)
+
+
+# Upstream servers.
+
+
+def interim_flood():
+    """More interim answers at once than the send queue has room for, and a chunked answer behind them."""
+    client = connect()
+    client.sendall(request("flood"))
+    upstream = accept()
+    read_head(upstream)
+    upstream.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" * 12 +
+                     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+    data = b""
+    while b"0\r\n\r\n" not in data:
+        more = client.recv(65536)
+        check(more, f"the answer ended early: {data[-200:]}")
+        data += more
+    check(b"5\r\nhello\r\n0\r\n\r\n" in data, f"not the answer: {data[-200:]}")
+
+
+def interim_endless():
+    """Interim answers for ever are not waited out."""
+    client = connect()
+    client.sendall(request("endless"))
+    upstream = accept()
+    read_head(upstream)
+    end = time.monotonic() + 5
+    try:
+        while time.monotonic() < end:
+            upstream.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    except OSError:
+        pass
+    client.settimeout(1)
+    data, _ = read_all(client)
+    check(b"HTTP/1.1 502" in data, "it went on and on")
+
+
+def stale_answer():
+    """Bytes that lay in a kept connection before the next request was sent are not the answer to it."""
+    client, upstream = pooled()
+    frozen(lambda: client.sendall(request("second")), lambda: upstream.sendall(answer("poison")))
+    serve_once("second")
+    body = read_answer(client)[1]
+    check(body == b"second", f"the second request got: {body}")
+
+
+def stale_post():
+    """A kept connection that the upstream has closed by the time a request comes is not used for it."""
+    client, upstream = pooled()
+    frozen(lambda: client.sendall(request("second", "POST", "Content-Length: 2\r\n") + b"hi"), upstream.close)
+    serve_once("second")
+    head, body = read_answer(client)
+    check(body == b"second", f"the second request got: {head[:40]}")
+
+
+def early_answer():
+    """An upstream that refuses a long body and resets the connection: its answer is what the client gets."""
+    client = connect()
+    client.sendall(request("early", "POST", "Content-Length: 1000000\r\n") + b"x" * 1000)
+    upstream = accept()
+    read_head(upstream)
+
+    def refuse():
+        upstream.sendall(answer("too much", "413 Payload Too Large"))
+        reset(upstream)
+
+    # In this order: keygate sends on a dead connection, and then hears of the answer.
+    frozen(lambda: client.sendall(b"x" * 1000), refuse)
+    head, body = read_answer(client)
+    check(head.startswith(b"HTTP/1.1 413") and body == b"too much", f"the client got: {head[:60]}")
+
+
+def cut_until_close():
+    """A body that only the connection's end delimits, and the upstream's connection breaks: no clean end for the client."""
+    client = connect()
+    client.sendall(request("cut", version="1.0"))
+    upstream = accept()
+    read_head(upstream)
+    upstream.sendall(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+    data = b""
+    while not data.endswith(b"half"):
+        data += client.recv(65536)
+    reset(upstream)
+    _, end = read_all(client)
+    check(end == "reset", f"the half answer ended as {end}")
+
+
+def stall_until_close():
+    """The same when the upstream falls silent."""
+    client = connect()
+    client.sendall(request("stall", version="1.0"))
+    upstream = accept()
+    read_head(upstream)
+    upstream.sendall(b"HTTP/1.1 200 OK\r\n\r\nhalf")
+    data, end = read_all(client)
+    check(data.endswith(b"half") and end == "reset", f"the half answer ended as {end}")
+
+
+def interim_then_gone():
+    """A kept connection that has said 103 and then closes was alive: no second try, whose answers would mix."""
+    client, upstream = pooled()
+    client.sendall(request("second"))
+    read_head(upstream)
+    upstream.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+    check(b"103" in read_head(client), "no 103")
+    upstream.close()
+    head, _ = read_answer(client)
+    check(head.startswith(b"HTTP/1.1 502"), f"the client got: {head[:60]}")
+
+
+def retry():
+    """A kept connection that closes without a word: GET is sent again, once."""
+    client, upstream = pooled()
+    client.sendall(request("second"))
+    read_head(upstream)
+    upstream.close()
+    serve_once("second")
+    check(read_answer(client)[1] == b"second", "no second try")
+
+
+# Clients.
+
+
+def slow_head():
+    """header_timeout is from a head's first byte to its last, not from byte to byte."""
+    client = connect()
+    started = time.monotonic()
+    for byte in b"GET /wire/slow HTTP/1.1\r\n":
+        if select.select([client], [], [], 0.3)[0]:
+            break
+        client.sendall(bytes([byte]))
+    took = time.monotonic() - started
+    data, _ = read_all(client)
+    check(data.startswith(b"HTTP/1.1 408"), f"after {took:.1f} s: {data[:40]}")
+    check(took < 2.5, f"408 after {took:.1f} s")
+
+
+def slow_head_pipelined():
+    """The same for a head that begins behind another request."""
+    client = connect()
+    client.sendall(request("a") + b"G")
+    upstream = accept()
+    read_head(upstream)
+    upstream.sendall(answer("a"))
+    read_answer(client)
+    started = time.monotonic()
+    for byte in b"ET /wire/slow HTTP/1.1\r\n":
+        if select.select([client], [], [], 0.3)[0]:
+            break
+        client.sendall(bytes([byte]))
+    took = time.monotonic() - started
+    data, _ = read_all(client)
+    check(data.startswith(b"HTTP/1.1 408"), f"after {took:.1f} s: {data[:40]}")
+    check(took < 2.5, f"408 after {took:.1f} s")
+
+
+def pipelined_close():
+    """Bytes behind the last request do not make the end of the connection destroy its answer."""
+    client = connect()
+    client.sendall(request("last", extra="Connection: close\r\n"))
+    upstream = accept()
+    read_head(upstream)
+    client.setblocking(False)
+    try:
+        while True:
+            client.send(request("never") * 1000)
+    except BlockingIOError:
+        client.settimeout(WAIT_S)
+    upstream.sendall(answer("x" * 60000))
+    time.sleep(0.3)
+    data, end = read_all(client)
+    check(end == "closed" and len(data) > 60000, f"{len(data)} bytes of the answer came, then {end}")
+
+
+def half_close():
+    """A client that ends its side after the request still gets the answer."""
+    client = connect()
+    client.sendall(request("half"))
+    client.shutdown(socket.SHUT_WR)
+    serve_once("whole")
+    check(read_answer(client)[1] == b"whole", "no answer")
+    check(read_all(client) == (b"", "closed"), "the connection did not end")
+
+
+cases = {name.replace("_", "-"): case for name, case in globals().items() if callable(case) and case.__doc__}
+cases[CASE]()
