@@ -23,9 +23,12 @@ struct end {
     int peer;
     char *got;
     size_t got_len;
-    bool once, hold; /* receive again after each delivery; keep the last buffer */
+    bool once; /* receive again after each delivery */
     int eofs, failures, closes, sends;
     struct kg_sock *echo_to; /* queue what comes for this socket */
+    bool greedy;             /* keeps every buffer */
+    uint16_t kept[BUFFERS];
+    unsigned kept_count;
 };
 
 static struct kg_ring ring;
@@ -37,6 +40,10 @@ static void received(struct kg_sock *sock, const struct kg_input *input)
     end->got = realloc(end->got, end->got_len + input->len);
     memcpy(end->got + end->got_len, input->ptr, input->len);
     end->got_len += input->len;
+    if (end->greedy) {
+        kg_buffers_hold(&ring.buffers, input->buffer);
+        end->kept[end->kept_count++] = input->buffer;
+    }
     if (end->echo_to) {
         kg_sock_write_input(end->echo_to, input, kg_slice_of(input->ptr, input->len));
         kg_sock_flush(end->echo_to);
@@ -219,6 +226,84 @@ static void an_empty_buffer_ring_parks_and_goes_on(void **state)
         close_end(&ends[i]);
 }
 
+/* One socket holds all buffers there are. */
+static void take_all_buffers(struct end *greedy)
+{
+    char bytes[BUFFER_SIZE] = { 7 };
+
+    open_end(greedy);
+    greedy->greedy = true;
+    kg_sock_receive_all(&greedy->sock);
+    for (int i = 0; i < BUFFERS; i++) {
+        assert_int_equal(write(greedy->peer, bytes, sizeof(bytes)), sizeof(bytes));
+        TURN_UNTIL(greedy->kept_count == (unsigned)i + 1);
+    }
+    close_end(greedy);
+    assert_int_equal(ring.buffers.with_kernel, 0);
+}
+
+static void a_parked_socket_keeps_what_it_was_asked_for_last(void **state)
+{
+    struct end greedy, end;
+
+    take_all_buffers(&greedy);
+    open_end(&end);
+    kg_sock_receive_once(&end.sock);
+    kg_sock_receive_all(&end.sock);
+    TURN_UNTIL(end.sock.starved);
+    while (greedy.kept_count > 0)
+        kg_buffers_release(&ring.buffers, greedy.kept[--greedy.kept_count]);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(write(end.peer, "abc", 3), 3);
+        TURN_UNTIL(end.got_len == (size_t)(i + 1) * 3);
+    }
+    close_end(&end);
+}
+
+static void the_longest_parked_gets_the_next_buffer(void **state)
+{
+    struct end greedy, ends[3];
+
+    take_all_buffers(&greedy);
+    for (int i = 0; i < 3; i++) {
+        open_end(&ends[i]);
+        kg_sock_receive_all(&ends[i].sock);
+        TURN_UNTIL(ends[i].sock.starved);
+    }
+    /* From the middle and from the end, to see the queue stay whole. */
+    close_end(&ends[1]);
+    open_end(&ends[1]);
+    kg_sock_receive_all(&ends[1].sock);
+    TURN_UNTIL(ends[1].sock.starved);
+    close_end(&ends[1]);
+    kg_buffers_release(&ring.buffers, greedy.kept[--greedy.kept_count]);
+    turn();
+    assert_false(ends[0].sock.starved);
+    assert_true(ends[2].sock.starved);
+    while (greedy.kept_count > 0)
+        kg_buffers_release(&ring.buffers, greedy.kept[--greedy.kept_count]);
+    assert_int_equal(write(ends[2].peer, "abc", 3), 3);
+    TURN_UNTIL(ends[2].got_len == 3);
+    close_end(&ends[0]);
+    close_end(&ends[2]);
+}
+
+static void bytes_and_the_peers_end_are_seen_before_they_are_received(void **state)
+{
+    struct end end;
+
+    open_end(&end);
+    assert_true(kg_sock_is_quiet(&end.sock));
+    assert_int_equal(write(end.peer, "abc", 3), 3);
+    assert_false(kg_sock_is_quiet(&end.sock));
+    kg_sock_receive_once(&end.sock);
+    TURN_UNTIL(end.got_len == 3);
+    assert_true(kg_sock_is_quiet(&end.sock));
+    shutdown(end.peer, SHUT_WR);
+    assert_false(kg_sock_is_quiet(&end.sock));
+    close_end(&end);
+}
+
 /* A peer that does not read must not keep shared buffers: its bytes move into blocks. */
 static void a_slow_reader_gives_the_shared_buffers_back(void **state)
 {
@@ -327,6 +412,9 @@ int main(void)
         RING_TEST(a_paused_socket_stops_and_can_be_resumed_one_by_one),
         RING_TEST(asking_again_while_the_pause_is_on_its_way_is_not_lost),
         RING_TEST(an_empty_buffer_ring_parks_and_goes_on),
+        RING_TEST(a_parked_socket_keeps_what_it_was_asked_for_last),
+        RING_TEST(the_longest_parked_gets_the_next_buffer),
+        RING_TEST(bytes_and_the_peers_end_are_seen_before_they_are_received),
         RING_TEST(a_slow_reader_gives_the_shared_buffers_back),
         RING_TEST(the_peers_end_is_told_once),
         RING_TEST(writing_to_a_closed_peer_fails_and_does_not_kill_the_process),
