@@ -156,6 +156,9 @@ all_entities()
     same 2 "$status"
     run kctl service get
     same 2 "$status"
+    run kctl status --nonsense
+    same 2 "$status"
+    same 'keyctl: status has no flag --nonsense' "$output"
     run kctl service create --name x --nonsense y
     same 2 "$status"
     run kctl service list -o xml
@@ -329,7 +332,7 @@ as()
 # --- what an acknowledged write is worth ----------------------------------------------------------------------------------------
 
 @test "kill -9 during writes loses none that was acknowledged, and leaves no half" {
-    local round name
+    local round name pid
     # Both kinds of writes, each noted only after its answer.
     writer()
     {
@@ -351,9 +354,10 @@ as()
     for round in 1 2 3; do
         touch "$T/deleted"
         writer "$round" </dev/null >/dev/null 2>&1 3>&- 4>&- &
+        pid=$!
         wait_for -t 30 acknowledged $((round * 15))
         kill_keygated
-        wait
+        wait "$pid" # by its id: bats has children of its own here
         tail -n 1 "$T/made" >>"$T/last"
         start_keygated --set admin.group=games
         admin '/consumers?size=1000' | jq -r '.data[].username' | sort >"$T/there"
