@@ -237,6 +237,16 @@ SRC
     nothing_behind
 }
 
+@test "a worker that cannot start ends the whole start, and XDP does not stay on without a daemon" {
+    run timeout 20 nsenter --net="/run/netns/$GW" -- prlimit --as=1000000000 \
+        "$KEYGATED" --config "$CONFIG" --set 'xdp.interfaces=[to-client]' --set user=nobody \
+        --set http.buffers=32768 --set http.buffer_size=64k
+    echo "$output"
+    same 1 "$status"
+    like 'no memory for 32768 receive buffers' "${lines[-1]}"
+    nothing_behind
+}
+
 @test "a port that another program has is named" {
     in_background taker /usr/bin/python3 -c 'import socket, time
 s = socket.create_server(("0.0.0.0", 9080))
@@ -275,6 +285,36 @@ time.sleep(600)'
     like 'state' "$sentence"
     [[ ! -e $BPF_DIR-second && ! -e $T/second.sock ]]
     kctl status
+}
+
+@test "a BPF folder that a live daemon uses is not shared, and its XDP program stays on" {
+    start_keygated --set 'xdp.interfaces=[to-client]'
+    refuses_to_start --set 'listen=["127.0.0.1:9081"]' --set "admin.socket=$T/second.sock" --set "state_dir=$T/state2"
+    like "$BPF_DIR" "$sentence"
+    [[ ! -e $T/second.sock ]]
+    holds '.xdp.interfaces[0].attached' "$(kctl status -o json)"
+    stop_keygated
+    start_keygated --set 'xdp.interfaces=[to-client]'
+}
+
+@test "SIGHUP ends nothing, and says why nothing changes" {
+    start_keygated
+    kill -HUP "$(pid_of keygated)"
+    wait_for grep -q 'SIGHUP: the settings are read at start only' "$T/keygated.log"
+    "$KEYCTL" status >/dev/null
+    stop_keygated
+}
+
+@test "the daemon gives up root before it lets anybody in" {
+    start_keygated --set user=nobody
+    same 'nobody' "$(ps -o user= -p "$(pid_of keygated)")"
+    # Every thread, not only the first: the workers are there before the change.
+    for task in /proc/"$(pid_of keygated)"/task/*; do
+        same '65534 65534 65534 65534' "$(awk '/^Uid:/ { print $2, $3, $4, $5 }' "$task/status")"
+        same '0000000000000000 0000000000000000 1' "$(awk '/^Cap(Prm|Eff):|^NoNewPrivs:/ { printf "%s%s", s, $2; s = " " }' "$task/status")"
+    done
+    same 404 "$(ns_run "$GW" curl -s -o /dev/null -w '%{http_code}' "$PROXY/nothing")"
+    stop_keygated
 }
 
 @test "the socket that a killed daemon left is taken over" {

@@ -110,10 +110,20 @@ def serve_once(body):
     return upstream
 
 
+def is_stopped():
+    for task in os.listdir(f"/proc/{PID}/task"):
+        with open(f"/proc/{PID}/task/{task}/stat", encoding="ascii") as stat:
+            if stat.read().rpartition(") ")[2][0] != "T":
+                return False
+    return True
+
+
 def frozen(*events):
     """Everything that happens while the daemon stands still is seen by it at once."""
     os.kill(PID, signal.SIGSTOP)
     try:
+        while not is_stopped():  # a signal takes its time to reach every thread
+            time.sleep(0.001)
         for event in events:
             event()
             time.sleep(0.02)

@@ -36,7 +36,8 @@ int kg_buffers_init(struct kg_buffers *buffers, struct io_uring *uring, uint32_t
     int rc = io_uring_register_buf_ring(uring, &reg, 0);
     if (rc < 0) {
         kg_buffers_free(buffers, NULL);
-        return kg_error_set(err, -rc, "the kernel refuses a provided-buffer ring (needs 5.19): %s", strerror(-rc));
+        return kg_error_set(err, -rc, "the kernel refuses a provided-buffer ring (needs 5.19): %s",
+                            strerror(-rc));
     }
     io_uring_buf_ring_init(buffers->ring);
     for (uint32_t id = 0; id < count; id++) {

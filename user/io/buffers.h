@@ -2,10 +2,10 @@
 /*
  * Memory for bytes in transit, one set for each worker thread.
  *
- * Receive buffers are shared by all connections of a worker through a provided-buffer ring (kernel 5.19): the kernel
- * picks one when data is there, so that idle connections hold none. A buffer is given back within the same loop turn
- * or as soon as a non-blocking send has taken its bytes: what must wait for a slow peer is copied into blocks first,
- * so that strangers who do not read cannot drain the ring.
+ * Receive buffers are shared by all connections of a worker through a provided-buffer ring (kernel 5.19): the
+ * kernel picks one when data is there, so that idle connections hold none. A buffer is given back within the
+ * same loop turn or as soon as a non-blocking send has taken its bytes: what must wait for a slow peer is
+ * copied into blocks first, so that strangers who do not read cannot drain the ring.
  *
  * Blocks are private memory of one connection: heads being collected or built, bytes waiting for a slow peer.
  */
@@ -76,7 +76,8 @@ void kg_blocks_free(struct kg_blocks *pool);
 struct kg_block *kg_block_new(struct kg_blocks *pool);
 void kg_block_release(struct kg_blocks *pool, struct kg_block *block);
 
-/* A list of blocks, oldest first: bytes received that nobody could take yet. Zeroed memory is the empty chain. */
+/* A list of blocks, oldest first: bytes received that nobody could take yet. Zeroed memory is the empty
+ * chain. */
 struct kg_chain {
     struct kg_block *first, *last;
     size_t bytes;

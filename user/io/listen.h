@@ -15,9 +15,10 @@ struct kg_listen_addr {
 const char *kg_listen_text(const struct kg_listen_addr *at, char out[KG_ADDR_TEXT]);
 
 /*
- * Opens `count` sockets that share one address by SO_REUSEPORT, one for each worker. An address that anybody else
- * listens on is refused (-EADDRINUSE), also when SO_REUSEPORT would let us share it silently: two daemons that take
- * turns at answering is never what an operator meant. All or nothing; 0 or -errno with a sentence.
+ * Opens `count` sockets that share one address by SO_REUSEPORT, one for each worker. An address that anybody
+ * else listens on is refused (-EADDRINUSE), also when SO_REUSEPORT would let us share it silently: two
+ * daemons that take turns at answering is never what an operator meant. All or nothing; 0 or -errno with a
+ * sentence.
  */
 int kg_listen_open(const struct kg_listen_addr *at, unsigned count, int *fds, struct kg_error *err);
 

@@ -27,7 +27,8 @@ static int setup(struct io_uring *uring, unsigned entries, bool *deferred)
     if (rc != -EINVAL)
         return rc;
     /* Before 6.1. */
-    params = (struct io_uring_params){ .flags = common | IORING_SETUP_COOP_TASKRUN, .cq_entries = CQ_ENTRIES };
+    params =
+        (struct io_uring_params){ .flags = common | IORING_SETUP_COOP_TASKRUN, .cq_entries = CQ_ENTRIES };
     return io_uring_queue_init_params(entries, uring, &params);
 }
 
@@ -36,8 +37,9 @@ static int explain(int rc, struct kg_error *err)
     if (rc == -ENOSYS)
         return kg_error_set(err, -rc, "this kernel has no io_uring; keygate needs Linux 6.1 or newer");
     if (rc == -EPERM)
-        return kg_error_set(err, -rc,
-                            "io_uring is not permitted here (sysctl kernel.io_uring_disabled, or a seccomp filter)");
+        return kg_error_set(
+            err, -rc,
+            "io_uring is not permitted here (sysctl kernel.io_uring_disabled, or a seccomp filter)");
     return kg_error_set(err, -rc, "cannot set up io_uring: %s", strerror(-rc));
 }
 
@@ -141,7 +143,8 @@ static void dispatch_sock(struct kg_ring *ring, uint64_t tag, int res, uint32_t 
     struct kg_slot *slot = &ring->slots[index];
 
     KG_ASSERT(index < ring->slot_count);
-    /* Cannot be: a slot is freed only when nothing is in flight for it. Counted, so that a test can prove it. */
+    /* Cannot be: a slot is freed only when nothing is in flight for it. Counted, so that a test can prove it.
+     */
     if (KG_COUNT_IF(!slot->sock || slot->generation != (uint32_t)tag, ring->stats.stale))
         return;
     kg_sock_complete(slot->sock, (enum kg_op)(tag >> 56), res, flags);
@@ -169,7 +172,8 @@ static void handle_completions(struct kg_ring *ring)
     struct io_uring_cqe *cqe;
     unsigned head, seen = 0;
 
-    io_uring_for_each_cqe(&ring->uring, head, cqe) {
+    io_uring_for_each_cqe(&ring->uring, head, cqe)
+    {
         seen++;
         dispatch(ring, cqe->user_data, cqe->res, cqe->flags);
     }
@@ -179,6 +183,9 @@ static void handle_completions(struct kg_ring *ring)
 
 void kg_ring_turn(struct kg_ring *ring, uint64_t timeout_ms, void (*before_dispatch)(void *ctx))
 {
+    /* Closed or given back since the last turn, by a timer: the end of this one is waited for. */
+    if (ring->dead || ring->buffers.returned > 0)
+        timeout_ms = 0;
     struct __kernel_timespec wait = {
         .tv_sec = (long long)(timeout_ms / 1000),
         .tv_nsec = (long long)(timeout_ms % 1000) * 1000000,

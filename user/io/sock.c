@@ -10,7 +10,8 @@ static uint64_t tag(const struct kg_sock *sock, enum kg_op op)
     return kg_tag(op, sock->slot, sock->generation);
 }
 
-/* A submission entry for one of this socket's operations, counted as in flight. The caller preps it, then tags it. */
+/* A submission entry for one of this socket's operations, counted as in flight. The caller preps it, then
+ * tags it. */
 static struct io_uring_sqe *begin(struct kg_sock *sock)
 {
     sock->inflight++;
@@ -27,9 +28,12 @@ int kg_sock_open(struct kg_sock *sock, struct kg_ring *ring, int fd, const struc
     ring->free_slot = slot->next_free;
     ring->slots_used++;
     slot->sock = sock;
-    *sock = (struct kg_sock){
-        .magic = KG_SOCK_MAGIC, .fd = fd, .ring = ring, .ops = ops, .slot = index, .generation = slot->generation
-    };
+    *sock = (struct kg_sock){ .magic = KG_SOCK_MAGIC,
+                              .fd = fd,
+                              .ring = ring,
+                              .ops = ops,
+                              .slot = index,
+                              .generation = slot->generation };
     return 0;
 }
 
@@ -314,7 +318,8 @@ static void deliver(struct kg_sock *sock, int res, uint32_t flags, bool more)
     struct kg_input input = { .ptr = kg_buffers_at(buffers, id), .len = (uint32_t)res, .buffer = id };
 
     kg_buffers_took(buffers, id);
-    /* Before the handler: it may ask to receive again. A multishot one that the kernel ended of itself goes on. */
+    /* Before the handler: it may ask to receive again. A multishot one that the kernel ended of itself goes
+     * on. */
     if (!more && sock->multishot && !sock->stopping && !sock->closing)
         sock->want_receive = sock->want_multishot = true;
     receive_ended(sock, more);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One TCP socket on a worker's ring: receives into shared buffers, sends from a bounded queue, closes in an orderly
- * way. Its owner embeds it as the first member and gets told by kg_sock_ops. Belongs to the ring's thread.
+ * One TCP socket on a worker's ring: receives into shared buffers, sends from a bounded queue, closes in an
+ * orderly way. Its owner embeds it as the first member and gets told by kg_sock_ops. Belongs to the ring's
+ * thread.
  *
- * Life: idle (zeroed) → open (kg_sock_open) → closing (kg_sock_close: shutdown, cancel, drain completions, close) →
- * closed() → idle. `inflight` counts operations that still owe a final completion; the descriptor is closed and the
- * slot freed only at zero, so that no completion can ever meet a stranger.
+ * Life: idle (zeroed) → open (kg_sock_open) → closing (kg_sock_close: shutdown, cancel, drain completions,
+ * close) → closed() → idle. `inflight` counts operations that still owe a final completion; the descriptor is
+ * closed and the slot freed only at zero, so that no completion can ever meet a stranger.
  */
 #ifndef KG_IO_SOCK_H
 #define KG_IO_SOCK_H
@@ -18,7 +19,8 @@
 
 #define KG_SOCK_MAGIC 0x6b67736bu
 
-/* Bytes just received. They are in a shared buffer that goes back when the handler returns, unless it is queued by kg_sock_write_input. */
+/* Bytes just received. They are in a shared buffer that goes back when the handler returns, unless it is
+ * queued by kg_sock_write_input. */
 struct kg_input {
     char *ptr;
     uint32_t len;
@@ -63,14 +65,14 @@ struct kg_sock {
     const struct kg_sock_ops *ops;
     uint32_t slot, generation;
     uint16_t inflight;
-    bool receiving;      /* a receive is armed */
-    bool multishot;      /* …and it is a multishot one */
-    bool stopping;       /* …and its cancellation is on the way */
-    bool want_receive;   /* asked for again while it was stopping */
+    bool receiving;    /* a receive is armed */
+    bool multishot;    /* …and it is a multishot one */
+    bool stopping;     /* …and its cancellation is on the way */
+    bool want_receive; /* asked for again while it was stopping */
     bool want_multishot;
-    bool starved;        /* wants to receive, but there was no buffer */
+    bool starved; /* wants to receive, but there was no buffer */
     bool sending;
-    bool blocked;        /* the peer reads slowly: queued bytes are in blocks, sends wait for room */
+    bool blocked; /* the peer reads slowly: queued bytes are in blocks, sends wait for room */
     bool connecting;
     bool closing, reset, dead;
     struct kg_sock *next; /* in ring->starved or ring->dead */
@@ -88,13 +90,14 @@ int kg_sock_open(struct kg_sock *sock, struct kg_ring *ring, int fd, const struc
 /* addr must stay valid until the turn after. */
 void kg_sock_connect(struct kg_sock *sock, const struct sockaddr *addr, socklen_t len);
 
-/* Wants bytes: until kg_sock_pause (multishot, kernel 6.0), or once. No effect when already armed the same way. */
+/* Wants bytes: until kg_sock_pause (multishot, kernel 6.0), or once. No effect when already armed the same
+ * way. */
 void kg_sock_receive_all(struct kg_sock *sock);
 void kg_sock_receive_once(struct kg_sock *sock);
 /* Wants no more bytes for now; a multishot receive may still deliver what was on its way. */
 void kg_sock_pause(struct kg_sock *sock);
-/* Whether the kernel holds neither bytes nor the peer's end for us right now. What it has handed over already, but is not yet
- * told to the owner, does not count. */
+/* Whether the kernel holds neither bytes nor the peer's end for us right now. What it has handed over
+ * already, but is not yet told to the owner, does not count. */
 bool kg_sock_is_quiet(const struct kg_sock *sock);
 
 /* Bytes queued and not yet taken by the kernel. */
@@ -116,9 +119,10 @@ static inline bool kg_sock_can_write(const struct kg_sock *sock)
 
 /* Each queues bytes; kg_sock_flush sends them. The queue must have a free segment (asserted). */
 void kg_sock_write_static(struct kg_sock *sock, struct kg_slice bytes);
-void kg_sock_write_small(struct kg_sock *sock, struct kg_slice bytes); /* copied; at most KG_SMALL_BYTES */
+void kg_sock_write_small(struct kg_sock *sock, struct kg_slice bytes);  /* copied; at most KG_SMALL_BYTES */
 void kg_sock_write_block(struct kg_sock *sock, struct kg_block *block); /* takes the block over */
-void kg_sock_write_input(struct kg_sock *sock, const struct kg_input *input, struct kg_slice part); /* part of input's bytes */
+void kg_sock_write_input(struct kg_sock *sock, const struct kg_input *input,
+                         struct kg_slice part);                       /* part of input's bytes */
 void kg_sock_write_copy(struct kg_sock *sock, struct kg_slice bytes); /* copied; at most one block */
 void kg_sock_flush(struct kg_sock *sock);
 

@@ -53,7 +53,8 @@ static uint32_t count_live(const struct kg_banset *set, uint64_t now_ms)
     return live;
 }
 
-/* Nobody tells of bans that end by themselves: those whose sources never came back go here, so that they do not pile up. */
+/* Nobody tells of bans that end by themselves: those whose sources never came back go here, so that they do
+ * not pile up. */
 static void make_room(struct kg_banset *set, uint64_t now_ms)
 {
     struct kg_banset_entry *old = set->entries;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A worker's own set of banned sources: what keeps a ban in force where the kernel cannot (no XDP, a full map).
- * Open addressing with linear probing, keyed hash. One worker thread.
+ * A worker's own set of banned sources: what keeps a ban in force where the kernel cannot (no XDP, a full
+ * map). Open addressing with linear probing, keyed hash. One worker thread.
  */
 #ifndef KG_PROXY_BANSET_H
 #define KG_PROXY_BANSET_H

@@ -83,8 +83,8 @@ void kg_client_drain(struct kg_client *client)
 }
 
 /*
- * Looks for a whole head at the front of `bytes`. True when one was there (worker->head holds it, *len its length)
- * or it was refused (*len is 0 and the client answered); false when more bytes are needed.
+ * Looks for a whole head at the front of `bytes`. True when one was there (worker->head holds it, *len its
+ * length) or it was refused (*len is 0 and the client answered); false when more bytes are needed.
  */
 static bool find_head(struct kg_client *client, struct kg_slice bytes, size_t *len)
 {
@@ -111,7 +111,8 @@ static void gather(struct kg_client *client)
 {
     struct kg_block *first = client->backlog.first;
 
-    /* Any head lies whole in what is there: moving it for each of many small requests would cost more than they do. */
+    /* Any head lies whole in what is there: moving it for each of many small requests would cost more than
+     * they do. */
     if (!first->next || kg_block_used(first) > client->worker->config->limits.bytes)
         return;
     if (first->start > 0) {
@@ -121,7 +122,8 @@ static void gather(struct kg_client *client)
     }
     while (first->next && kg_block_room(first) > 0) {
         struct kg_block *second = first->next;
-        uint32_t part = kg_block_used(second) < kg_block_room(first) ? kg_block_used(second) : kg_block_room(first);
+        uint32_t part =
+            kg_block_used(second) < kg_block_room(first) ? kg_block_used(second) : kg_block_room(first);
 
         memcpy(first->data + first->end, second->data + second->start, part);
         first->end += part;
@@ -178,8 +180,8 @@ static void next_request(struct kg_client *client)
 }
 
 /*
- * More of a head that was incomplete: whether another look can tell anything new. Without it, a head that comes byte by byte
- * would be parsed from its start for each of them.
+ * More of a head that was incomplete: whether another look can tell anything new. Without it, a head that
+ * comes byte by byte would be parsed from its start for each of them.
  */
 static bool may_end_head(const struct kg_client *client, const struct kg_input *input)
 {
@@ -231,7 +233,8 @@ static void running_bytes(struct kg_client *client, const struct kg_input *input
     if (client->state == KG_CLIENT_CLOSED)
         return;
     if (taken < input->len)
-        kg_chain_append(&client->backlog, &client->worker->ring.blocks, input->ptr + taken, input->len - taken);
+        kg_chain_append(&client->backlog, &client->worker->ring.blocks, input->ptr + taken,
+                        input->len - taken);
     kg_relay_pump(client);
 }
 
@@ -263,7 +266,8 @@ static void relay_stalled(struct kg_client *client)
         close_client(client, true);
         return;
     }
-    bool owes_body = !request->body_done && request->upstream && kg_sock_pending(&request->upstream->sock) == 0;
+    bool owes_body =
+        !request->body_done && request->upstream && kg_sock_pending(&request->upstream->sock) == 0;
     if (!owes_body) {
         kg_upstream_failed(client, 504);
         return;
@@ -337,7 +341,8 @@ static void finish_answer(struct kg_client *client)
         close_client(client, false);
         return;
     }
-    /* Closing now would send RST for what the client is still sending, and that can destroy the answer on its way. */
+    /* Closing now would send RST for what the client is still sending, and that can destroy the answer on its
+     * way. */
     set_state(client, KG_CLIENT_LINGER);
     kg_chain_clear(&client->backlog, &client->worker->ring.blocks);
     arm(client, KG_LINGER_MS);
@@ -414,7 +419,8 @@ void kg_client_accept(struct kg_worker *worker, int fd, uint32_t listener)
         refuse(fd, &worker->stats.refused);
         return;
     }
-    struct kg_addr addr = kg_addr_from_sockaddr((const struct sockaddr *)&peer), source = kg_addr_source(&addr);
+    struct kg_addr addr = kg_addr_from_sockaddr((const struct sockaddr *)&peer),
+                   source = kg_addr_source(&addr);
     if (kg_banset_has(&worker->bans, &source, worker->now_ms)) {
         refuse(fd, &worker->stats.banned);
         return;

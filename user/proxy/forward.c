@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Heads that go on, re-made from parsed fields: framing and connection headers are written anew (RFC 9112, 6 and 9),
- * identity and forwarding headers are ours alone, the rest passes byte for byte.
+ * Heads that go on, re-made from parsed fields: framing and connection headers are written anew (RFC 9112, 6
+ * and 9), identity and forwarding headers are ours alone, the rest passes byte for byte.
  */
 #include "proxy/internal.h"
 
@@ -50,9 +50,10 @@ static void put_end_to_end(const struct kg_head *head, struct kg_writer *out)
     }
 }
 
-/* All values of a header as one list, ours at the end. `ours` goes in front of nothing when there was none. */
-static void put_list(const struct kg_head *head, enum kg_header_id id, struct kg_slice name, struct kg_slice ours,
-                     struct kg_writer *out)
+/* All values of a header as one list, ours at the end. `ours` goes in front of nothing when there was none.
+ */
+static void put_list(const struct kg_head *head, enum kg_header_id id, struct kg_slice name,
+                     struct kg_slice ours, struct kg_writer *out)
 {
     kg_put(out, name);
     KG_PUT(out, ": ");
@@ -66,8 +67,8 @@ static void put_list(const struct kg_head *head, enum kg_header_id id, struct kg
     KG_PUT(out, "\r\n");
 }
 
-static void put_forwarded(struct kg_client *client, const struct kg_framing *framing, const struct kg_target *target,
-                          struct kg_slice prefix, struct kg_writer *out)
+static void put_forwarded(struct kg_client *client, const struct kg_framing *framing,
+                          const struct kg_target *target, struct kg_slice prefix, struct kg_writer *out)
 {
     const struct kg_head *head = &client->worker->head;
     char text[KG_ADDR_TEXT];
@@ -102,8 +103,8 @@ static void put_identity(const struct kg_policy_request *policy, struct kg_write
                    credential->name.len ? credential->name : kg_slice_str(credential->id));
 }
 
-static void put_request_line(struct kg_client *client, const struct kg_policy_request *policy, struct kg_slice path,
-                             size_t prefix_len, struct kg_writer *out)
+static void put_request_line(struct kg_client *client, const struct kg_policy_request *policy,
+                             struct kg_slice path, size_t prefix_len, struct kg_writer *out)
 {
     const struct kg_request *request = &client->request;
 
@@ -132,9 +133,9 @@ static void put_request_framing(const struct kg_framing *framing, struct kg_writ
     KG_PUT(out, "\r\n");
 }
 
-bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *framing, const struct kg_target *target,
-                             const struct kg_policy_request *policy, struct kg_slice path, size_t prefix_len,
-                             struct kg_writer *out)
+bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *framing,
+                             const struct kg_target *target, const struct kg_policy_request *policy,
+                             struct kg_slice path, size_t prefix_len, struct kg_writer *out)
 {
     const struct kg_request *request = &client->request;
     const struct kg_head *head = &client->worker->head;
@@ -144,7 +145,8 @@ bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *
     put_header(out, KG_SLICE("Host"), own_host ? framing->host : request->service->host_header);
     put_end_to_end(head, out);
     put_forwarded(client, framing, target, kg_slice_of(path.ptr, prefix_len), out);
-    put_list(head, KG_H_VIA, KG_SLICE("Via"), request->http10 ? KG_SLICE("1.0 keygate") : KG_SLICE("1.1 keygate"), out);
+    put_list(head, KG_H_VIA, KG_SLICE("Via"),
+             request->http10 ? KG_SLICE("1.0 keygate") : KG_SLICE("1.1 keygate"), out);
     put_header(out, KG_SLICE("X-Request-Id"), kg_slice_of(request->id, KG_REQUEST_ID));
     put_identity(policy, out);
     put_request_framing(framing, out);
@@ -160,7 +162,8 @@ static void put_status_line(const struct kg_head *head, struct kg_writer *out)
     KG_PUT(out, "\r\n");
 }
 
-/* Unlike in a request, only what we write anew below goes: an answer may name hosts or addresses as it likes. */
+/* Unlike in a request, only what we write anew below goes: an answer may name hosts or addresses as it likes.
+ */
 static void put_answer_headers(const struct kg_head *head, struct kg_writer *out)
 {
     for (size_t i = 0; i < head->count; i++) {
@@ -194,13 +197,15 @@ static void put_response_framing(const struct kg_request *request, const struct 
     KG_PUT(out, "\r\n");
 }
 
-bool kg_forward_response_head(struct kg_client *client, const struct kg_response_framing *framing, struct kg_writer *out)
+bool kg_forward_response_head(struct kg_client *client, const struct kg_response_framing *framing,
+                              struct kg_writer *out)
 {
     const struct kg_head *head = &client->worker->head;
 
     put_status_line(head, out);
     put_answer_headers(head, out);
-    put_list(head, KG_H_VIA, KG_SLICE("Via"), head->minor == 0 ? KG_SLICE("1.0 keygate") : KG_SLICE("1.1 keygate"), out);
+    put_list(head, KG_H_VIA, KG_SLICE("Via"),
+             head->minor == 0 ? KG_SLICE("1.0 keygate") : KG_SLICE("1.1 keygate"), out);
     put_header(out, KG_SLICE("X-Request-Id"), kg_slice_of(client->request.id, KG_REQUEST_ID));
     put_latencies(client, out);
     put_response_framing(&client->request, framing, out);

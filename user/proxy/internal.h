@@ -25,13 +25,13 @@
 
 #include <pthread.h>
 
-#define KG_REQUEST_ID     32     /* hex digits */
-#define KG_BACKLOG_MAX    65536  /* bytes of a client kept unread before it is paused */
-#define KG_STALL_MS       60000  /* a client that neither reads nor sends what it owes */
-#define KG_LINGER_MS      2000   /* how long an early answer waits for the client to stop sending */
+#define KG_REQUEST_ID      32    /* hex digits */
+#define KG_BACKLOG_MAX     65536 /* bytes of a client kept unread before it is paused */
+#define KG_STALL_MS        60000 /* a client that neither reads nor sends what it owes */
+#define KG_LINGER_MS       2000  /* how long an early answer waits for the client to stop sending */
 #define KG_ACCEPT_RETRY_MS 100   /* after running out of descriptors */
-#define KG_INTERIM_MAX    32     /* 1xx answers to one request; an upstream with more of them is given up: 502 */
-#define KG_BAN_COMMANDS   16384
+#define KG_INTERIM_MAX     32 /* 1xx answers to one request; an upstream with more of them is given up: 502 */
+#define KG_BAN_COMMANDS    16384
 
 struct kg_upstream;
 
@@ -52,13 +52,13 @@ struct kg_request {
     bool body_touched; /* some of the body is on its way: the request cannot be sent again */
     /* The upstream's side. */
     struct kg_upstream *upstream;
-    struct kg_block *head;  /* the request head for the upstream, while it may be needed (again) */
+    struct kg_block *head; /* the request head for the upstream, while it may be needed (again) */
     bool retried;
     /* The answer. */
-    bool answering; /* its head is queued: no other answer is possible */
-    bool answered;  /* its last byte is queued */
-    bool chunk_out; /* the body goes out chunked */
-    bool close_out; /* the body's end is the connection's: a client of HTTP/1.0 */
+    bool answering;    /* its head is queued: no other answer is possible */
+    bool answered;     /* its last byte is queued */
+    bool chunk_out;    /* the body goes out chunked */
+    bool close_out;    /* the body's end is the connection's: a client of HTTP/1.0 */
     unsigned interims; /* 1xx answers so far */
     unsigned status;
     bool denied, limited;
@@ -81,7 +81,7 @@ struct kg_client {
     struct kg_worker *worker;
     struct kg_client *next, **link; /* worker->clients */
     enum kg_client_state state;
-    bool eof; /* the client has sent its last byte */
+    bool eof;      /* the client has sent its last byte */
     uint16_t port; /* of ours */
     struct kg_addr peer, source;
     struct kg_timer timer;
@@ -103,9 +103,9 @@ struct kg_upstream {
     enum kg_upstream_state state;
     bool reused;
     bool keep_alive;
-    bool spoken; /* some of the request has gone out: what comes may be its answer */
-    bool deaf;   /* takes no more of the request: its answer may be there to read all the same */
-    bool broken; /* …and it is not an orderly end that made it so */
+    bool spoken;              /* some of the request has gone out: what comes may be its answer */
+    bool deaf;                /* takes no more of the request: its answer may be there to read all the same */
+    bool broken;              /* …and it is not an orderly end that made it so */
     struct kg_client *client; /* whose request it carries; NULL in the pool and when closed */
     struct kg_timer idle_timer;
     struct kg_chain partial; /* of a response head */
@@ -121,7 +121,7 @@ struct kg_pool_key {
     struct kg_pool_key *next;
     struct sockaddr_storage addr;
     socklen_t addr_len;
-    struct kg_upstream *idle; /* most recently used first */
+    struct kg_upstream *idle;   /* most recently used first */
     uint32_t idle_count, users; /* users: connections that point here, idle ones included */
 };
 
@@ -143,7 +143,7 @@ struct kg_worker {
     struct kg_timer accept_timer;
     uint64_t now_ms;
     int64_t now_wall;
-    char date[30]; /* of now_wall */
+    char date[30];                /* of now_wall */
     struct kg_snapshot *snapshot; /* adopted */
     struct kg_client *clients;
     uint32_t client_count;
@@ -152,17 +152,17 @@ struct kg_worker {
     struct kg_banset bans;
     struct kg_key_hasher *hasher;
     struct kg_prng prng;
-    struct kg_head head; /* scratch: the head being looked at */
-    char *path, *scratch; /* scratch for the normalised path and for policies */
+    struct kg_head head;     /* scratch: the head being looked at */
+    char *path, *scratch;    /* scratch for the normalised path and for policies */
     uint32_t accept_stopped; /* bit = a listener that waits for accept_timer */
-    bool draining, stopping;
+    bool accepting, draining, stopping;
     struct kg_usage_table usage;
     struct kg_worker_stats stats;
     struct kg_signal_queue signals;
     /* Shared with the control thread. */
     struct kg_snapshot *_Atomic published;
     struct kg_snapshot *_Atomic adopted;
-    _Atomic bool drain, stop, finished;
+    _Atomic bool accept, drain, stop, finished;
     _Atomic uint32_t command_head, command_tail;
     struct kg_ban_command *commands;
     _Atomic int started; /* 0 not yet, 1 yes, negative: errno */
@@ -192,7 +192,8 @@ void kg_client_drain(struct kg_client *client);
 /* A whole head is in worker->head: decides what becomes of it. */
 void kg_request_begin(struct kg_client *client, size_t head_len);
 /* Answers on our own behalf; the request ends with it. www_authenticate may be empty. */
-void kg_request_answer(struct kg_client *client, unsigned status, struct kg_slice message, struct kg_slice www_authenticate);
+void kg_request_answer(struct kg_client *client, unsigned status, struct kg_slice message,
+                       struct kg_slice www_authenticate);
 /* The head was malformed: nothing of it is known but the status. */
 void kg_request_refuse(struct kg_client *client, unsigned status);
 /* Counts and clears it. */
@@ -201,16 +202,18 @@ void kg_request_signal(struct kg_client *client, enum kg_signal_kind kind);
 
 /* forward.c */
 /* The request head for the upstream, from worker->head. False when it does not fit. */
-bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *framing, const struct kg_target *target,
-                             const struct kg_policy_request *policy, struct kg_slice path, size_t prefix_len,
-                             struct kg_writer *out);
+bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *framing,
+                             const struct kg_target *target, const struct kg_policy_request *policy,
+                             struct kg_slice path, size_t prefix_len, struct kg_writer *out);
 /* The response head for the client, from worker->head. */
-bool kg_forward_response_head(struct kg_client *client, const struct kg_response_framing *framing, struct kg_writer *out);
+bool kg_forward_response_head(struct kg_client *client, const struct kg_response_framing *framing,
+                              struct kg_writer *out);
 /* An interim response (1xx), from worker->head. */
 bool kg_forward_interim_head(struct kg_client *client, struct kg_writer *out);
 
 /* path.c: reference/kong.md 5.7, v0. */
-void kg_upstream_path(struct kg_slice service_path, struct kg_slice path, size_t prefix_len, bool strip, struct kg_writer *out);
+void kg_upstream_path(struct kg_slice service_path, struct kg_slice path, size_t prefix_len, bool strip,
+                      struct kg_writer *out);
 
 /* upstream.c */
 /* Gets the request a connection, pooled or new; what comes of it is told to the client. */
@@ -222,16 +225,19 @@ void kg_upstream_close_idle(struct kg_worker *worker);
 void kg_upstream_failed(struct kg_client *client, unsigned status);
 
 /* relay.c */
-/* Offers received bytes to the running request's body: how many it took. input is NULL for bytes of the backlog. */
+/* Offers received bytes to the running request's body: how many it took. input is NULL for bytes of the
+ * backlog. */
 size_t kg_relay_request_body(struct kg_client *client, char *ptr, size_t len, const struct kg_input *input);
 /* Moves what waits in the backlog on, and asks for more when there is room. */
 void kg_relay_pump(struct kg_client *client);
 /* Response body bytes: false when the response is broken. *used says how many belonged to it. */
-bool kg_relay_response_body(struct kg_upstream *upstream, char *ptr, size_t len, const struct kg_input *input, size_t *used);
+bool kg_relay_response_body(struct kg_upstream *upstream, char *ptr, size_t len, const struct kg_input *input,
+                            size_t *used);
 bool kg_relay_response_done(const struct kg_upstream *upstream);
 
 /* pool.c */
-struct kg_pool_key *kg_pool_key_get(struct kg_worker *worker, const struct sockaddr_storage *addr, socklen_t len);
+struct kg_pool_key *kg_pool_key_get(struct kg_worker *worker, const struct sockaddr_storage *addr,
+                                    socklen_t len);
 void kg_pool_key_put(struct kg_worker *worker, struct kg_pool_key *key);
 
 #endif

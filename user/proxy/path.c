@@ -17,7 +17,8 @@ static struct kg_slice without_last(struct kg_slice s)
     return kg_slice_of(s.ptr, s.len - 1);
 }
 
-/* What is left of the path behind the matched prefix; "/route../x" must not climb out of the service's path. */
+/* What is left of the path behind the matched prefix; "/route../x" must not climb out of the service's path.
+ */
 static struct kg_slice remainder_of(struct kg_slice path, size_t prefix_len)
 {
     /* A route without paths matches no prefix: only the first slash goes. */
@@ -60,7 +61,8 @@ static void base_only(struct kg_slice base, struct kg_slice path, struct kg_writ
         kg_put_char(out, '/');
 }
 
-void kg_upstream_path(struct kg_slice service_path, struct kg_slice path, size_t prefix_len, bool strip, struct kg_writer *out)
+void kg_upstream_path(struct kg_slice service_path, struct kg_slice path, size_t prefix_len, bool strip,
+                      struct kg_writer *out)
 {
     struct kg_slice base = service_path.len ? service_path : KG_SLICE("/");
 

@@ -7,7 +7,8 @@
 
 #include <stdlib.h>
 
-static struct kg_pool_key **bucket(struct kg_worker *worker, const struct sockaddr_storage *addr, socklen_t len)
+static struct kg_pool_key **bucket(struct kg_worker *worker, const struct sockaddr_storage *addr,
+                                   socklen_t len)
 {
     const unsigned char *bytes = (const unsigned char *)addr;
     uint32_t hash = 2166136261u; /* FNV-1a: addresses come from the operator, nobody can choose collisions */
@@ -17,7 +18,8 @@ static struct kg_pool_key **bucket(struct kg_worker *worker, const struct sockad
     return &worker->pool[hash % KG_POOL_BUCKETS];
 }
 
-struct kg_pool_key *kg_pool_key_get(struct kg_worker *worker, const struct sockaddr_storage *addr, socklen_t len)
+struct kg_pool_key *kg_pool_key_get(struct kg_worker *worker, const struct sockaddr_storage *addr,
+                                    socklen_t len)
 {
     struct kg_pool_key **at = bucket(worker, addr, len), *key;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Body bytes, both ways. Whoever cannot write further makes the other side stop reading: that is all of back-pressure. */
+/* Body bytes, both ways. Whoever cannot write further makes the other side stop reading: that is all of
+ * back-pressure. */
 #include "proxy/internal.h"
 
 #include "base/assert.h"
@@ -75,7 +76,8 @@ static bool upstream_ready(const struct kg_request *request)
 {
     const struct kg_upstream *upstream = request->upstream;
 
-    return upstream && upstream->state != KG_UPSTREAM_CONNECTING && !upstream->deaf && kg_sock_can_write(&upstream->sock);
+    return upstream && upstream->state != KG_UPSTREAM_CONNECTING && !upstream->deaf &&
+           kg_sock_can_write(&upstream->sock);
 }
 
 size_t kg_relay_request_body(struct kg_client *client, char *ptr, size_t len, const struct kg_input *input)
@@ -166,7 +168,8 @@ bool kg_relay_response_done(const struct kg_upstream *upstream)
     }
 }
 
-bool kg_relay_response_body(struct kg_upstream *upstream, char *ptr, size_t len, const struct kg_input *input, size_t *used)
+bool kg_relay_response_body(struct kg_upstream *upstream, char *ptr, size_t len, const struct kg_input *input,
+                            size_t *used)
 {
     struct kg_client *client = upstream->client;
     bool broken;

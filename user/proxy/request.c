@@ -104,17 +104,19 @@ static void answer(struct kg_client *client, enum kg_media media, unsigned statu
     kg_client_answered(client);
 }
 
-void kg_request_answer(struct kg_client *client, unsigned status, struct kg_slice message, struct kg_slice www_authenticate)
+void kg_request_answer(struct kg_client *client, unsigned status, struct kg_slice message,
+                       struct kg_slice www_authenticate)
 {
     /* Later than the head's first look, its Accept is gone: JSON. */
     answer(client, KG_MEDIA_JSON, status, message.len ? message : default_message(status), www_authenticate);
 }
 
 /* The same while worker->head still holds the request: in the form its Accept asks for. */
-static void answer_head(struct kg_client *client, unsigned status, struct kg_slice message, struct kg_slice www_authenticate)
+static void answer_head(struct kg_client *client, unsigned status, struct kg_slice message,
+                        struct kg_slice www_authenticate)
 {
-    answer(client, kg_media_negotiate(&client->worker->head), status, message.len ? message : default_message(status),
-           www_authenticate);
+    answer(client, kg_media_negotiate(&client->worker->head), status,
+           message.len ? message : default_message(status), www_authenticate);
 }
 
 void kg_request_refuse(struct kg_client *client, unsigned status)
@@ -168,8 +170,8 @@ static void take_framing(struct kg_request *request, const struct kg_framing *fr
     request->idempotent = is_idempotent(method);
 }
 
-static bool find_route(struct kg_client *client, const struct kg_framing *framing, const struct kg_target *target,
-                       struct kg_slice path, struct kg_match *match)
+static bool find_route(struct kg_client *client, const struct kg_framing *framing,
+                       const struct kg_target *target, struct kg_slice path, struct kg_match *match)
 {
     struct kg_worker *worker = client->worker;
     struct kg_route_query query = { .method = worker->head.method_text, .path = path };
@@ -264,7 +266,8 @@ void kg_request_begin(struct kg_client *client, size_t head_len)
 
 static void count_status(struct kg_usage *usage, unsigned status)
 {
-    _Atomic uint64_t *classes[] = { &usage->status_2xx, &usage->status_3xx, &usage->status_4xx, &usage->status_5xx };
+    _Atomic uint64_t *classes[] = { &usage->status_2xx, &usage->status_3xx, &usage->status_4xx,
+                                    &usage->status_5xx };
 
     if (status >= 200 && status < 600)
         kg_count(classes[status / 100 - 2]);

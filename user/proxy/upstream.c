@@ -50,7 +50,8 @@ static void keep(struct kg_upstream *upstream)
         upstream->next->link = &upstream->next;
     upstream->key->idle = upstream;
     upstream->key->idle_count++;
-    kg_timer_set(&worker->wheel, &upstream->idle_timer, worker->now_ms, worker->config->idle_timeout_ms, idle_too_long);
+    kg_timer_set(&worker->wheel, &upstream->idle_timer, worker->now_ms, worker->config->idle_timeout_ms,
+                 idle_too_long);
     /* To hear of its end at once: a connection that the upstream has closed must not be picked. */
     kg_sock_receive_once(&upstream->sock);
 }
@@ -96,7 +97,8 @@ static void send_head(struct kg_client *client)
     upstream->state = KG_UPSTREAM_HEAD;
     upstream->spoken = false;
     upstream->chunked = (struct kg_chunked){ 0 };
-    /* A kept connection may have died meanwhile: what can be sent again (RFC 9112, 9.3.1) is kept until it answers. */
+    /* A kept connection may have died meanwhile: what can be sent again (RFC 9112, 9.3.1) is kept until it
+     * answers. */
     if (upstream->reused && request->idempotent && request->body == KG_BODY_NONE) {
         kg_sock_write_copy(&upstream->sock, kg_slice_of(head->data, head->end));
     } else {
@@ -128,9 +130,11 @@ static void connect_new(struct kg_client *client)
         if (fd >= 0)
             close(fd);
         free(upstream);
-        /* Out of descriptors or slots: what is kept for later must not be in the way of what is wanted now. */
+        /* Out of descriptors or slots: what is kept for later must not be in the way of what is wanted now.
+         */
         kg_upstream_close_idle(worker);
-        kg_request_answer(client, 503, KG_SLICE("The upstream server is currently unavailable"), KG_SLICE(""));
+        kg_request_answer(client, 503, KG_SLICE("The upstream server is currently unavailable"),
+                          KG_SLICE(""));
         return;
     }
     upstream->worker = worker;
@@ -144,7 +148,8 @@ static void connect_new(struct kg_client *client)
     kg_client_touch(client);
 }
 
-/* The connection used last. One that holds bytes or has ended is not for use: they are no answer to what comes now. */
+/* The connection used last. One that holds bytes or has ended is not for use: they are no answer to what
+ * comes now. */
 static struct kg_upstream *pick_idle(struct kg_pool_key *key)
 {
     while (key->idle && !kg_sock_is_quiet(&key->idle->sock))
@@ -258,8 +263,8 @@ static void interim(struct kg_upstream *upstream)
 
     forget_head(client);
     /*
-     * HTTP/1.0 knows no 1xx (RFC 9110, 15.2). One that finds no room may be left out; room is also kept for what must not
-     * wait: the answer's head and the part of the body that came with it.
+     * HTTP/1.0 knows no 1xx (RFC 9110, 15.2). One that finds no room may be left out; room is also kept for
+     * what must not wait: the answer's head and the part of the body that came with it.
      */
     if (client->request.http10 || !kg_sock_has_room(&client->sock, 1 + 1 + 3))
         return;
@@ -304,8 +309,8 @@ static bool begin_response(struct kg_upstream *upstream, const struct kg_respons
 }
 
 /*
- * One response head at the front of the bytes: its length, 0 when it is incomplete (the bytes are kept), or -1 when
- * the upstream was given up.
+ * One response head at the front of the bytes: its length, 0 when it is incomplete (the bytes are kept), or
+ * -1 when the upstream was given up.
  */
 static ssize_t head_bytes(struct kg_upstream *upstream, char *ptr, size_t len)
 {
@@ -365,7 +370,8 @@ static void received(struct kg_sock *sock, const struct kg_input *input)
         close_upstream(upstream);
         return;
     }
-    /* They came before the request went out, so they are no answer to it: a leftover of the connection's earlier use. */
+    /* They came before the request went out, so they are no answer to it: a leftover of the connection's
+     * earlier use. */
     if (!upstream->spoken) {
         cut_short(upstream);
         return;
@@ -375,7 +381,8 @@ static void received(struct kg_sock *sock, const struct kg_input *input)
         return;
     }
     kg_chain_append(&upstream->partial, blocks, input->ptr, input->len);
-    /* Taken off while it is read: what is still incomplete is put back. A block holds any head and one buffer more. */
+    /* Taken off while it is read: what is still incomplete is put back. A block holds any head and one buffer
+     * more. */
     struct kg_chain whole = upstream->partial;
     KG_ASSERT(whole.first == whole.last);
     upstream->partial = (struct kg_chain){ 0 };
@@ -423,8 +430,8 @@ static void on_failed(struct kg_sock *sock, int error)
         return;
     }
     /*
-     * Sending failed: it takes no more of the request, but its answer may lie there to be read; receiving will tell. That
-     * will not tell of a reset again; EPIPE is one behind an orderly end.
+     * Sending failed: it takes no more of the request, but its answer may lie there to be read; receiving
+     * will tell. That will not tell of a reset again; EPIPE is one behind an orderly end.
      */
     if (sock->receiving) {
         upstream->deaf = true;

@@ -23,8 +23,7 @@ struct kg_worker *kg_worker_new(const struct kg_proxy_config *config, unsigned i
     worker->config = config;
     worker->index = index;
     memcpy(worker->listeners, fds, config->listen_count * sizeof(*fds));
-    worker->wake_fd = eventfd(0, EFD_CLOEXEC);
-    KG_ASSERT(worker->wake_fd >= 0);
+    worker->wake_fd = -1;
     worker->commands = kg_calloc(KG_BAN_COMMANDS, sizeof(*worker->commands));
     kg_usage_table_init(&worker->usage, config->consumer_slots);
     kg_banset_init(&worker->bans);
@@ -59,7 +58,9 @@ static void accepted(void *ctx, uint32_t listener, int res, bool more)
         kg_ring_accept(&worker->ring, worker->listeners[listener], listener);
         return;
     }
-    /* Out of descriptors or memory: trying again at once would only spin. */
+    /* Out of descriptors or memory: what is kept for later goes first, and trying again at once would only
+     * spin. */
+    kg_upstream_close_idle(worker);
     worker->accept_stopped |= 1u << listener;
     kg_timer_set(&worker->wheel, &worker->accept_timer, worker->now_ms, KG_ACCEPT_RETRY_MS, retry_accept);
 }
@@ -94,6 +95,7 @@ static void take_ban_commands(struct kg_worker *worker)
 static void begin_drain(struct kg_worker *worker)
 {
     worker->draining = true;
+    kg_timer_stop(&worker->accept_timer);
     for (uint32_t i = 0; i < worker->config->listen_count; i++) {
         kg_ring_cancel_accept(&worker->ring, i);
         /* Away from the group at once, so that the kernel gives new connections to nobody. */
@@ -106,11 +108,20 @@ static void begin_drain(struct kg_worker *worker)
     kg_upstream_close_idle(worker);
 }
 
+static void begin_accepting(struct kg_worker *worker)
+{
+    worker->accepting = true;
+    for (uint32_t i = 0; i < worker->config->listen_count; i++)
+        kg_ring_accept(&worker->ring, worker->listeners[i], i);
+}
+
 static void woken(void *ctx)
 {
     struct kg_worker *worker = ctx;
 
     take_ban_commands(worker);
+    if (atomic_load_explicit(&worker->accept, memory_order_acquire) && !worker->accepting)
+        begin_accepting(worker);
     if (atomic_load_explicit(&worker->drain, memory_order_acquire) && !worker->draining)
         begin_drain(worker);
     worker->stopping = atomic_load_explicit(&worker->stop, memory_order_acquire);
@@ -130,7 +141,8 @@ static void refresh(void *ctx)
     }
     if (published != worker->snapshot) {
         worker->snapshot = published;
-        /* From here on no request begins under the old one; release pairs with the control thread's acquire. */
+        /* From here on no request begins under the old one; release pairs with the control thread's acquire.
+         */
         atomic_store_explicit(&worker->adopted, published, memory_order_release);
     }
 }
@@ -159,8 +171,6 @@ static int set_up(struct kg_worker *worker)
     worker->hasher = kg_key_hasher_new(config->index_key);
     worker->path = kg_calloc(1, KG_PATH_SCRATCH);
     worker->scratch = kg_calloc(1, KG_QUERY_SCRATCH);
-    for (uint32_t i = 0; i < config->listen_count; i++)
-        kg_ring_accept(&worker->ring, worker->listeners[i], i);
     return 0;
 }
 
@@ -218,6 +228,9 @@ int kg_worker_start(struct kg_worker *worker, struct kg_snapshot *snapshot, stru
     atomic_store(&worker->published, snapshot);
     atomic_store(&worker->adopted, snapshot);
     worker->snapshot = snapshot;
+    worker->wake_fd = eventfd(0, EFD_CLOEXEC);
+    if (worker->wake_fd < 0)
+        return kg_error_set(err, errno, "cannot make an eventfd: %s", strerror(errno));
     int rc = pthread_create(&worker->thread, NULL, thread_main, worker);
     if (rc != 0)
         return kg_error_set(err, rc, "cannot start a worker thread: %s", strerror(rc));
@@ -247,14 +260,22 @@ void kg_worker_ban(struct kg_worker *worker, const struct kg_addr *source, uint6
 {
     uint32_t head = atomic_load_explicit(&worker->command_head, memory_order_relaxed);
 
-    /* A lost command would leave somebody banned, or not: a burst waits for the worker, which never waits for us. */
+    /* A lost command would leave somebody banned, or not: a burst waits for the worker, which never waits for
+     * us. */
     while (head - atomic_load_explicit(&worker->command_tail, memory_order_acquire) >= KG_BAN_COMMANDS) {
         if (kg_worker_finished(worker))
             return;
         sched_yield();
     }
-    worker->commands[head % KG_BAN_COMMANDS] = (struct kg_ban_command){ .source = *source, .until_ms = until_ms };
+    worker->commands[head % KG_BAN_COMMANDS] =
+        (struct kg_ban_command){ .source = *source, .until_ms = until_ms };
     atomic_store_explicit(&worker->command_head, head + 1, memory_order_release);
+    kg_ring_wake(worker->wake_fd);
+}
+
+void kg_worker_accept(struct kg_worker *worker)
+{
+    atomic_store_explicit(&worker->accept, true, memory_order_release);
     kg_ring_wake(worker->wake_fd);
 }
 
@@ -278,7 +299,8 @@ void kg_worker_stop(struct kg_worker *worker)
     }
     for (size_t i = 0; i < worker->config->listen_count; i++)
         close(worker->listeners[i]);
-    close(worker->wake_fd);
+    if (worker->wake_fd >= 0)
+        close(worker->wake_fd);
     kg_usage_table_free(&worker->usage);
     kg_banset_free(&worker->bans);
     free(worker->commands);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A worker: one thread with its own ring, listeners, connections, upstream pool and timers. It takes no lock. The
- * control thread makes it, starts it, and talks to it through the functions here; each wakes it when needed.
+ * A worker: one thread with its own ring, listeners, connections, upstream pool and timers. It takes no lock.
+ * The control thread makes it, starts it, and talks to it through the functions here; each wakes it when
+ * needed.
  */
 #ifndef KG_PROXY_WORKER_H
 #define KG_PROXY_WORKER_H
@@ -25,30 +26,36 @@ struct kg_proxy_config {
     uint32_t max_idle;             /* idle upstream connections kept for each address */
     uint32_t idle_timeout_ms;
     uint32_t consumer_slots;
-    uint8_t index_key[32];         /* for the HMAC of keys */
-    int control_fd;                /* eventfd of the control thread: written when a signal waits */
+    uint8_t index_key[32]; /* for the HMAC of keys */
+    int control_fd;        /* eventfd of the control thread: written when a signal waits */
 };
 
 /* Figures for /status. Written by the worker alone, relaxed. */
 struct kg_worker_stats {
-    _Atomic uint64_t accepted, active, refused, requests, malformed, upstream_connects, upstream_reuses, upstream_errors,
-        starved, banned;
+    _Atomic uint64_t accepted, active, refused, requests, malformed, upstream_connects, upstream_reuses,
+        upstream_errors, starved, banned;
 };
 
 struct kg_worker;
 
-/* Not started yet. fds: one listening socket for each of config->listen, taken over. config outlives the worker. */
+/* Not started yet. fds: one listening socket for each of config->listen, taken over. config outlives the
+ * worker. */
 struct kg_worker *kg_worker_new(const struct kg_proxy_config *config, unsigned index, const int *fds);
 /* Puts a ban into its set before it is started. */
 void kg_worker_preload_ban(struct kg_worker *worker, const struct kg_addr *source, uint64_t until_ms);
 /* Starts the thread and waits until its ring is set up: 0 or -errno with a sentence. */
 int kg_worker_start(struct kg_worker *worker, struct kg_snapshot *snapshot, struct kg_error *err);
 
+/* Lets strangers in: until then it accepts nobody, so that everything that may fail at start, and giving up
+ * root, comes before. */
+void kg_worker_accept(struct kg_worker *worker);
+
 /* Control thread, after the start: */
 void kg_worker_publish(struct kg_worker *worker, struct kg_snapshot *snapshot);
 /* The snapshot the worker has adopted last: it begins no request under an older one. */
 struct kg_snapshot *kg_worker_adopted(const struct kg_worker *worker);
-/* Sets (until_ms, kg_clock_ms() time, 0 = for ever) or lifts (1) a ban and resets open connections of the source. */
+/* Sets (until_ms, kg_clock_ms() time, 0 = for ever) or lifts (1) a ban and resets open connections of the
+ * source. */
 void kg_worker_ban(struct kg_worker *worker, const struct kg_addr *source, uint64_t until_ms);
 /* Stops accepting, closes idle clients, lets running requests end with Connection: close. */
 void kg_worker_drain(struct kg_worker *worker);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The rows of the path table that Kong documents for path_handling v0 (reference: service path, route path, strip, request). */
+/* The rows of the path table that Kong documents for path_handling v0 (reference: service path, route path,
+ * strip, request). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -7,7 +8,8 @@
 
 #include "proxy/internal.h"
 
-static void expect_path(const char *service, const char *matched, bool strip, const char *request, const char *want)
+static void expect_path(const char *service, const char *matched, bool strip, const char *request,
+                        const char *want)
 {
     char text[256];
     struct kg_writer out = kg_writer_of(text, sizeof(text) - 1);
