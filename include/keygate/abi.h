@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The contract between kernel, daemon and whoever reads the maps with bpftool: names, keys, values, limits.
- * Plain C for both gcc and clang -target bpf. Addresses are byte arrays in network order, so that a dump can be
- * read by a person. Times are CLOCK_MONOTONIC nanoseconds (bpf_ktime_get_ns) unless a field says otherwise.
- * A change of a size or an offset here is a change of KG_ABI_VERSION.
+ * Plain C for both gcc and clang -target bpf. Addresses are byte arrays in network order, so that a dump can
+ * be read by a person. Times are CLOCK_MONOTONIC nanoseconds (bpf_ktime_get_ns) unless a field says
+ * otherwise. A change of a size or an offset here is a change of KG_ABI_VERSION.
  */
 #ifndef KEYGATE_ABI_H
 #define KEYGATE_ABI_H

@@ -20,8 +20,6 @@
 /* Bits for struct kg_resource.methods. HEAD goes with GET, OPTIONS is always there. */
 #define KG_ALLOW(method) (1u << (method))
 
-enum kg_admin_body { KG_INPUT_NONE, KG_INPUT_JSON, KG_INPUT_FORM };
-
 struct kg_call;
 
 /* What a path means: who handles it, and the entities it is about. */

@@ -20,6 +20,22 @@ static void not_found(struct kg_call *call)
     kg_reply_message(call, 404, "Not found");
 }
 
+static void unreadable(struct kg_call *call)
+{
+    kg_reply_message(call, 500, "the database cannot be read");
+}
+
+/* The entity that ref names, or NULL; false, and answered, when that cannot be known: a disk that fails must
+ * not look like "not there". */
+static bool find(struct kg_call *call, const struct kg_entity *entity, struct kg_slice ref, json_t **found)
+{
+    *found = kg_store_find(call->parts->store, entity->id, ref);
+    if (*found || !kg_store_unreadable(call->parts->store))
+        return true;
+    unreadable(call);
+    return false;
+}
+
 /* What the store could not do: a problem is the client's, the rest is ours. Takes over problem. */
 static void refuse(struct kg_call *call, json_t *problem, const struct kg_error *err)
 {
@@ -114,7 +130,7 @@ static void write_entity(struct kg_call *call, enum kg_write write, const json_t
         kg_reply_problem(call, problem);
         return;
     }
-    if (write == KG_WRITE_CREATE && id_taken(call, entity, object)) {
+    if (!old && id_taken(call, entity, object)) {
         kg_reply_problem(call, kg_problem_primary_key(id_of(object)));
         json_decref(object);
         return;
@@ -174,8 +190,10 @@ static void answer_item(struct kg_call *call, json_t *old)
 
 void kg_admin_item(struct kg_call *call)
 {
-    json_t *old = kg_store_find(call->parts->store, call->resource.entity->id, call->resource.ref);
+    json_t *old;
 
+    if (!find(call, call->resource.entity, call->resource.ref, &old))
+        return;
     /* At the top level, deleting what is not there has reached its aim. */
     if (!old && call->method == KG_METHOD_DELETE)
         kg_reply_empty(call, 204);
@@ -195,7 +213,7 @@ static void list(struct kg_call *call, const char *field, const char *parent_id,
     after = page.after;
     data = kg_store_list(call->parts->store, call->resource.entity->id, field, parent_id, page.size, &after);
     if (!data) {
-        kg_reply_message(call, 500, "the database cannot be read");
+        unreadable(call);
         return;
     }
     kg_reply_json(call, 200, kg_admin_page_json(&page, data, after, base, parent_id == NULL));
@@ -223,9 +241,11 @@ static void join_parent(struct kg_call *call, const json_t *parent)
 void kg_admin_nested_collection(struct kg_call *call)
 {
     const struct kg_resource *resource = &call->resource;
-    json_t *parent = kg_store_find(call->parts->store, resource->parent->id, resource->parent_ref);
+    json_t *parent;
     char base[160];
 
+    if (!find(call, resource->parent, resource->parent_ref, &parent))
+        return;
     if (!parent) {
         not_found(call);
         return;
@@ -251,15 +271,19 @@ static bool belongs(const struct kg_call *call, const json_t *child, const json_
 void kg_admin_nested_item(struct kg_call *call)
 {
     const struct kg_resource *resource = &call->resource;
-    json_t *parent = kg_store_find(call->parts->store, resource->parent->id, resource->parent_ref);
-    json_t *child;
+    json_t *parent, *child;
 
+    if (!find(call, resource->parent, resource->parent_ref, &parent))
+        return;
     if (!parent) {
         not_found(call);
         return;
     }
     join_parent(call, parent);
-    child = kg_store_find(call->parts->store, resource->entity->id, resource->ref);
+    if (!find(call, resource->entity, resource->ref, &child)) {
+        json_decref(parent);
+        return;
+    }
     if (child && call->method != KG_METHOD_PUT && !belongs(call, child, parent))
         not_found(call);
     else
@@ -268,18 +292,27 @@ void kg_admin_nested_item(struct kg_call *call)
     json_decref(parent);
 }
 
-void kg_admin_shortcut(struct kg_call *call)
+/* A foreign key may lead to nothing, but never makes what it leads to. */
+static void answer_shortcut(struct kg_call *call, json_t *target)
 {
-    struct kg_resource *resource = &call->resource;
-    json_t *holder = kg_store_find(call->parts->store, resource->parent->id, resource->parent_ref);
-    const char *id = id_of(json_object_get(holder, resource->link->name));
-    json_t *target = id ? kg_store_get(call->parts->store, resource->entity->id, id) : NULL;
-
-    resource->ref = kg_slice_str(id);
     if (target)
         answer_item(call, target);
     else
         not_found(call);
+}
+
+void kg_admin_shortcut(struct kg_call *call)
+{
+    struct kg_resource *resource = &call->resource;
+    json_t *holder, *target = NULL;
+
+    if (!find(call, resource->parent, resource->parent_ref, &holder))
+        return;
+    resource->ref = kg_slice_str(id_of(json_object_get(holder, resource->link->name)));
+    if (resource->ref.len == 0)
+        not_found(call);
+    else if (find(call, resource->entity, resource->ref, &target))
+        answer_shortcut(call, target);
     json_decref(target);
     json_decref(holder);
 }

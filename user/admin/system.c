@@ -6,10 +6,6 @@
 
 #include <unistd.h>
 
-/* consumer_stats has no more slots than the setting guard.consumer_slots allows; free and absent ones are
- * skipped alike. */
-#define SLOTS_MAX 65536
-
 void kg_admin_root(struct kg_call *call)
 {
     json_t *available = json_object();
@@ -131,7 +127,8 @@ void kg_admin_stats(struct kg_call *call)
     json_t *data = json_array();
     struct kg_consumer_stats stats;
 
-    for (uint32_t slot = 0; call->parts->guard && slot < SLOTS_MAX; slot++) {
+    /* Free slots and those that the map does not have are skipped alike. */
+    for (uint32_t slot = 0; call->parts->guard && slot < KG_CONSUMER_SLOTS_MAX; slot++) {
         if (kg_guard_consumer(call->parts->guard, slot, &stats))
             json_array_append_new(data, stats_json(&stats));
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * IP addresses and networks as values. IPv4-mapped IPv6 addresses (RFC 4291, 2.5.5.2) become IPv4 on the way in,
- * so that one client has one address. Any thread.
+ * IP addresses and networks as values. IPv4-mapped IPv6 addresses (RFC 4291, 2.5.5.2) become IPv4 on the way
+ * in, so that one client has one address. Any thread.
  */
 #ifndef KG_BASE_ADDR_H
 #define KG_BASE_ADDR_H

@@ -18,7 +18,7 @@ bool kg_assert_warn(_Atomic bool *said, const char *expr, const char *file, int 
 
 #define KG_WARN_ONCE(cond)                                                                                   \
     ({                                                                                                       \
-        static _Atomic bool said_;                                                                                   \
+        static _Atomic bool said_;                                                                           \
         __builtin_expect(!!(cond), 0) && kg_assert_warn(&said_, #cond, __FILE__, __LINE__);                  \
     })
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Clocks. Durations and deadlines are CLOCK_MONOTONIC milliseconds unless a name says ns; dates are wall-clock seconds. Any thread. */
+/* Clocks. Durations and deadlines are CLOCK_MONOTONIC milliseconds unless a name says ns; dates are
+ * wall-clock seconds. Any thread. */
 #ifndef KG_BASE_CLOCK_H
 #define KG_BASE_CLOCK_H
 

@@ -24,7 +24,8 @@ static size_t put_stamp(char *line, size_t size, enum kg_log_level level)
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &tm);
     size_t len = strftime(line, size, "%Y-%m-%dT%H:%M:%S", &tm);
-    return len + (size_t)snprintf(line + len, size - len, ".%03ldZ %s ", now.tv_nsec / 1000000, level_names[level]);
+    return len +
+           (size_t)snprintf(line + len, size - len, ".%03ldZ %s ", now.tv_nsec / 1000000, level_names[level]);
 }
 
 void kg_log(enum kg_log_level level, const char *fmt, ...)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Memory that is needed to start or to publish: running out of it there is not survivable, so these abort with
- * a message instead of returning NULL. Memory that a stranger can make grow comes from bounded pools instead.
+ * Memory that is needed to start or to publish: running out of it there is not survivable, so these abort
+ * with a message instead of returning NULL. Memory that a stranger can make grow comes from bounded pools
+ * instead.
  */
 #ifndef KG_BASE_MEM_H
 #define KG_BASE_MEM_H
@@ -11,7 +12,8 @@
 /* Zeroed; never NULL. count * size is checked for overflow. */
 void *kg_calloc(size_t count, size_t size);
 
-/* Zeroed, at an address that is a multiple of `alignment` (a power of two); never NULL. free() takes it back. */
+/* Zeroed, at an address that is a multiple of `alignment` (a power of two); never NULL. free() takes it back.
+ */
 void *kg_calloc_aligned(size_t alignment, size_t size);
 
 /* Grows or shrinks; never NULL for size > 0. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Numbers that must be unique but not secret: request ids. xoshiro256** (Blackman and Vigna, 2018), seeded once from
- * getrandom(2), because a system call for each request would cost more than the id is worth. One for each thread.
+ * Numbers that must be unique but not secret: request ids. xoshiro256** (Blackman and Vigna, 2018), seeded
+ * once from getrandom(2), because a system call for each request would cost more than the id is worth. One
+ * for each thread.
  */
 #ifndef KG_BASE_PRNG_H
 #define KG_BASE_PRNG_H

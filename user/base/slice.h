@@ -55,7 +55,8 @@ struct kg_slice kg_slice_trim(struct kg_slice s);
 /* The position of byte c, or s.len when it does not occur. */
 size_t kg_slice_find(struct kg_slice s, char c);
 
-/* All of s as decimal digits into *value: 0, or -EINVAL for no digits or anything else, -ERANGE past UINT64_MAX. */
+/* All of s as decimal digits into *value: 0, or -EINVAL for no digits or anything else, -ERANGE past
+ * UINT64_MAX. */
 int kg_slice_u64(struct kg_slice s, uint64_t *value);
 
 /*

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The one bounds-checked builder of bytes. It fills a caller's buffer; the first piece that does not fit sets
- * `overflow` and is left out, as is all that follows, so a caller checks once at the end. `len <= cap` always. One thread at a time.
+ * `overflow` and is left out, as is all that follows, so a caller checks once at the end. `len <= cap`
+ * always. One thread at a time.
  */
 #ifndef KG_BASE_WRITER_H
 #define KG_BASE_WRITER_H

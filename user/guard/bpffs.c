@@ -5,7 +5,9 @@
 #include <bpf/bpf.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -14,7 +16,7 @@
 #define BPF_FS_MAGIC 0xcafe4a11
 #define BPF_FS_ROOT  "/sys/fs/bpf"
 
-bool kg_bpffs_is(const char *path)
+static bool is_bpffs(const char *path)
 {
     struct statfs fs;
 
@@ -23,7 +25,7 @@ bool kg_bpffs_is(const char *path)
 
 static int mount_bpffs(const char *dir, struct kg_error *err)
 {
-    if (strncmp(dir, BPF_FS_ROOT "/", sizeof(BPF_FS_ROOT)) != 0 || kg_bpffs_is(BPF_FS_ROOT))
+    if (strncmp(dir, BPF_FS_ROOT "/", sizeof(BPF_FS_ROOT)) != 0 || is_bpffs(BPF_FS_ROOT))
         return 0;
     /* The options that systemd uses. */
     if (mount("bpf", BPF_FS_ROOT, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") == 0)
@@ -43,12 +45,29 @@ int kg_bpffs_prepare(const char *dir, bool *made, struct kg_error *err)
         *made = true;
     else if (errno != EEXIST)
         return kg_error_set(err, errno, "the folder %s cannot be made: %s", dir, strerror(errno));
-    if (kg_bpffs_is(dir))
+    if (is_bpffs(dir))
         return 0;
     if (*made)
         rmdir(dir);
     *made = false;
     return kg_error_set(err, EINVAL, "%s is not on a BPF file system (as " BPF_FS_ROOT " is)", dir);
+}
+
+/* flock(2) goes with the open folder and ends with the process, however that ends. */
+int kg_bpffs_lock(const char *dir, struct kg_error *err)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+
+    if (fd < 0)
+        return kg_error_set(err, errno, "the folder %s cannot be opened: %s", dir, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    if (errno == EWOULDBLOCK)
+        rc = kg_error_set(err, EBUSY, "another keygated is using the BPF folder %s", dir);
+    else
+        rc = kg_error_set(err, errno, "the folder %s cannot be locked: %s", dir, strerror(errno));
+    close(fd);
+    return rc;
 }
 
 /* bpffs refuses names with dots, which interfaces have ("eth0.100"); a colon is in no interface name. */
@@ -149,7 +168,7 @@ int kg_guard_detach(const char *bpf_dir, struct kg_error *err)
         return 0;
     if (geteuid() != 0 && access(bpf_dir, R_OK | W_OK | X_OK) != 0)
         return kg_error_set(err, EPERM, "removing what is pinned in %s needs root", bpf_dir);
-    if (!kg_bpffs_is(bpf_dir))
+    if (!is_bpffs(bpf_dir))
         return kg_error_set(err, EINVAL, "%s is not on a BPF file system", bpf_dir);
     int rc = kg_pins_each(bpf_dir, remove_pin, &bpf_dir);
     if (rc)

@@ -21,12 +21,12 @@ static struct kg_guard *new_guard(const struct kg_guard_config *config, struct k
     struct kg_guard *guard = kg_calloc(1, sizeof(*guard));
 
     KG_ASSERT(config->interface_count <= KG_INTERFACES_MAX && config->max_bans && config->max_allow);
-    KG_ASSERT(config->consumer_slots >= KG_SLOT_FIRST);
+    KG_ASSERT(config->consumer_slots >= KG_SLOT_FIRST && config->consumer_slots <= KG_CONSUMER_SLOTS_MAX);
     guard->store = store;
     guard->config = *config;
     guard->config.allow = NULL;
     guard->dir = kg_strdup(config->bpf_dir);
-    guard->prog = -1;
+    guard->prog = guard->dir_lock = -1;
     for (enum kg_map map = 0; map < KG_MAPS; map++)
         guard->map[map] = guard->old_map[map] = -1;
     for (size_t i = 0; i < KG_INTERFACES_MAX; i++)

@@ -12,19 +12,20 @@
 #include "model/usage.h"
 #include "store/store.h"
 
-#define KG_INTERFACES_MAX 16
+#define KG_INTERFACES_MAX     16
+#define KG_CONSUMER_SLOTS_MAX 65536 /* /stats shows all of them in one answer */
 
 enum kg_xdp_mode { KG_XDP_AUTO, KG_XDP_NATIVE, KG_XDP_GENERIC };
 
 struct kg_guard_config {
     char interfaces[KG_INTERFACES_MAX][16];
-    size_t interface_count; /* 0: no XDP program is attached; bans are enforced in user space only */
-    enum kg_xdp_mode mode;  /* AUTO: native, and generic where the driver cannot */
-    const char *bpf_dir;    /* KG_BPF_DIR */
-    uint32_t max_bans;      /* entries of ban_v4 and of ban_v6 */
-    uint32_t max_allow;     /* entries of allow_net4 and of allow_net6 */
-    uint32_t consumer_slots;
-    uint32_t threshold; /* failures within the window that make a ban; 0 = never ban by itself */
+    size_t interface_count;  /* 0: no XDP program is attached; bans are enforced in user space only */
+    enum kg_xdp_mode mode;   /* AUTO: native, and generic where the driver cannot */
+    const char *bpf_dir;     /* KG_BPF_DIR */
+    uint32_t max_bans;       /* entries of ban_v4 and of ban_v6 */
+    uint32_t max_allow;      /* entries of allow_net4 and of allow_net6 */
+    uint32_t consumer_slots; /* at most KG_CONSUMER_SLOTS_MAX */
+    uint32_t threshold;      /* failures within the window that make a ban; 0 = never ban by itself */
     uint32_t window_s;
     uint32_t ban_s; /* first ban; doubles with each further one */
     uint32_t ban_max_s;
@@ -48,7 +49,7 @@ struct kg_guard_interface {
 /*
  * Loads, pins, attaches (replacing our own earlier program atomically, never anyone else's) and puts the
  * stored bans back. All or nothing: on error nothing that was not there before stays attached or pinned. The
- * sentence names the interface, or what the kernel lacks.
+ * sentence names the interface, or what the kernel lacks. -EBUSY while another daemon has bpf_dir open.
  */
 int kg_guard_open(const struct kg_guard_config *config, struct kg_store *store, struct kg_guard **guard,
                   struct kg_error *err);

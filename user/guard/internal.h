@@ -72,6 +72,7 @@ struct kg_guard {
     struct kg_guard_config config; /* its allow pointer is not kept */
     char *dir;
     bool made_dir;
+    int dir_lock; /* held while we live; -1 before */
 
     int map[KG_MAPS];
     int old_map[KG_MAPS]; /* pinned maps of another size, until the commit; else -1 */
@@ -99,7 +100,8 @@ struct kg_guard {
 
 /* bpffs.c: the folder of pins. */
 int kg_bpffs_prepare(const char *dir, bool *made, struct kg_error *err);
-bool kg_bpffs_is(const char *path);
+/* A descriptor that keeps other daemons out until it is closed, or -EBUSY while one of them lives. */
+int kg_bpffs_lock(const char *dir, struct kg_error *err);
 void kg_pin_path(const char *dir, const char *prefix, const char *name, char out[static 512]);
 int kg_pin_put(const char *dir, const char *name, int fd, struct kg_error *err); /* as KG_PIN_NEW name */
 int kg_pin_commit(const char *dir, const char *name, struct kg_error *err); /* KG_PIN_NEW name becomes name */

@@ -191,6 +191,9 @@ int kg_program_load(struct kg_guard *guard, struct kg_error *err)
     rc = kg_bpffs_prepare(guard->dir, &guard->made_dir, err);
     if (rc)
         return rc;
+    guard->dir_lock = kg_bpffs_lock(guard->dir, err);
+    if (guard->dir_lock < 0)
+        return guard->dir_lock;
     char *log = kg_calloc(1, VERIFIER_LOG);
     rc = open_and_load(guard, log, err);
     free(log);
@@ -239,7 +242,9 @@ void kg_program_close(struct kg_guard *guard)
     }
     if (guard->prog >= 0)
         close(guard->prog);
-    guard->prog = -1;
+    if (guard->dir_lock >= 0)
+        close(guard->dir_lock);
+    guard->prog = guard->dir_lock = -1;
 }
 
 void kg_guard_xdp_counts(const struct kg_guard *guard, struct kg_xdp_count *out)

@@ -2,9 +2,12 @@
 /*
  * Bans at start. Three sources are brought together: the map of an earlier start, which is still in force;
  * the store, which knows everything but counts wall-clock seconds; and the list of those who can no longer be
- * banned. in both        stays; written anew when the store's expiry is another (a crash between the two
- * writes) store only     put into the map with the time it has left (a reboot) map only       adopted, and
- * stored over in store  taken out of the map (a crash after lifting it)
+ * banned. A ban that is
+ *
+ * - in both: stays; written anew when the store's expiry is another (a crash between the two writes)
+ * - in the store only: put into the map with the time it has left (a reboot)
+ * - in the map only: adopted, and stored
+ * - over in the store: taken out of the map (a crash after lifting it)
  */
 #include "guard/internal.h"
 
@@ -111,12 +114,19 @@ static bool is_far(uint64_t a, uint64_t b)
     return (a > b ? a - b : b - a) > SLACK_NS;
 }
 
+/* Never more than the ban's whole length: a clock that is set only after the start may be decades behind. */
+static uint64_t time_left(const struct restore *r, const struct kg_ban_record *record)
+{
+    int64_t left = record->expires - r->wall, whole = record->expires - record->since;
+
+    return (uint64_t)(whole > 0 && whole < left ? whole : left) * KG_NS_PER_S;
+}
+
 static void fill_from_record(struct restore *r, struct kg_ban_entry *entry,
                              const struct kg_ban_record *record)
 {
     uint64_t age = record->since < r->wall ? (uint64_t)(r->wall - record->since) * KG_NS_PER_S : 0;
-    uint64_t expires_ns =
-        record->expires ? r->now_ns + (uint64_t)(record->expires - r->wall) * KG_NS_PER_S : 0;
+    uint64_t expires_ns = record->expires ? r->now_ns + time_left(r, record) : 0;
 
     entry->reason = record->reason;
     entry->offences = record->offences;

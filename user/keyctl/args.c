@@ -190,6 +190,8 @@ static int take_flag(struct args *args, struct command *command, const char *wor
         command->socket = take_value(args, name, equals);
         return command->socket ? 0 : KG_CTL_USAGE;
     }
+    if (command->status || command->stats)
+        return usage_error("%s has no flag %s", command->status ? "status" : "stats", name);
     if (!command->noun || command->verb == VERBS)
         return usage_error("--%s comes too early: first the noun, then the verb, then its flags", name + 2);
     if (!find_flag(command->noun, command->verb, name + 2))

@@ -306,6 +306,14 @@ static uint32_t cpu_count(void)
     return online > 0 ? (uint32_t)online : 1;
 }
 
+/* One for each CPU, as far as the daemon has room for them. */
+static uint32_t default_workers(void)
+{
+    uint32_t cpus = cpu_count();
+
+    return cpus < KG_WORKERS_MAX ? cpus : KG_WORKERS_MAX;
+}
+
 static int load_all(struct source *s, const char *file, const char *const *sets, size_t set_count)
 {
     int rc = 0;
@@ -332,7 +340,7 @@ int kg_config_load(const char *file, const char *const *sets, size_t set_count, 
         return rc;
     }
     if (config->workers == 0)
-        config->workers = cpu_count();
+        config->workers = default_workers();
     return 0;
 }
 

@@ -20,7 +20,7 @@
 struct kg_config {
     struct kg_listen_addr listen[KG_CONFIG_LISTEN_MAX];
     size_t listen_count; /* at least 1, no two the same */
-    uint32_t workers;    /* at least 1: the file's 0 has become the number of CPUs we may run on */
+    uint32_t workers;    /* 1 to KG_WORKERS_MAX: the file's 0 has become the number of CPUs we may run on */
     char user[33];
     char state_dir[256];
     enum kg_log_level log_level;

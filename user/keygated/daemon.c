@@ -21,8 +21,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define TICK_MS      50
-#define SIGNAL_BATCH 65536 /* signals handled in one go, so that a flood of them leaves room for operators */
+#define TICK_MS   50
+#define EXPIRE_MS 600000 /* a walk over all keys: rarely */
+/* Signals handled in one go, so that a flood of them leaves room for operators. */
+#define SIGNAL_BATCH 65536
 
 struct kg_daemon {
     const struct kg_config *config;
@@ -38,11 +40,11 @@ struct kg_daemon {
     size_t worker_count;
     struct kg_snapshots snapshots;
     int signal_fd, event_fd;
-    int *listeners; /* one row for each worker until the workers have them */
+    int *listeners;  /* one row for each worker until the workers have them */
     bool fresh_pins; /* nothing was pinned before this start */
     struct kg_identity identity;
     bool draining;
-    uint64_t drain_until;
+    uint64_t drain_until, expired_ms;
 };
 
 /* ---- what the parts ask of the daemon ---- */
@@ -130,8 +132,18 @@ static uint64_t sum_figure(const struct kg_daemon *daemon, size_t offset)
     for (size_t i = 0; i < daemon->worker_count; i++) {
         const char *stats = (const char *)kg_worker_stats(daemon->workers[i]);
 
-        sum += atomic_load_explicit((const _Atomic uint64_t *)(const void *)(stats + offset), memory_order_relaxed);
+        sum += atomic_load_explicit((const _Atomic uint64_t *)(const void *)(stats + offset),
+                                    memory_order_relaxed);
     }
+    return sum;
+}
+
+static uint64_t sum_dropped_signals(const struct kg_daemon *daemon)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < daemon->worker_count; i++)
+        sum += atomic_load_explicit(&kg_worker_signals(daemon->workers[i])->dropped, memory_order_relaxed);
     return sum;
 }
 
@@ -143,6 +155,7 @@ static void add_status(void *ctx, json_t *into)
     for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
         json_object_set_new(into, figures[i].name,
                             json_integer((json_int_t)sum_figure(daemon, figures[i].offset)));
+    json_object_set_new(into, "signals_dropped", json_integer((json_int_t)sum_dropped_signals(daemon)));
 }
 
 /* ---- events of the control thread ---- */
@@ -182,24 +195,33 @@ static void tick(void *ctx, uint32_t events)
     take_signals(daemon, 0);
     kg_guard_tick(daemon->guard, daemon->usage, daemon->worker_count, now);
     kg_snapshots_retire(&daemon->snapshots, daemon->workers, daemon->worker_count);
+    if (now >= daemon->expired_ms + EXPIRE_MS) {
+        daemon->expired_ms = now;
+        kg_model_expire(daemon->model, kg_clock_wall());
+    }
     if (daemon->draining && (all_finished(daemon) || now >= daemon->drain_until))
         kg_poller_stop(daemon->poller);
 }
 
-static void stop_requested(void *ctx, uint32_t events)
+static void signalled(void *ctx, uint32_t events)
 {
     struct kg_daemon *daemon = ctx;
     struct signalfd_siginfo info;
 
     if (read(daemon->signal_fd, &info, sizeof(info)) != sizeof(info))
         return;
+    if (info.ssi_signo == SIGHUP) {
+        kg_log(KG_LOG_WARN, "SIGHUP: the settings are read at start only; restart the daemon to apply them");
+        return;
+    }
     if (daemon->draining) {
         kg_poller_stop(daemon->poller);
         return;
     }
     daemon->draining = true;
     daemon->drain_until = kg_clock_ms() + daemon->config->drain_timeout;
-    kg_log(KG_LOG_INFO, "stopping: no new connections, running requests have %u ms to end", daemon->config->drain_timeout);
+    kg_log(KG_LOG_INFO, "stopping: no new connections, running requests have %u ms to end",
+           daemon->config->drain_timeout);
     for (size_t i = 0; i < daemon->worker_count; i++)
         kg_worker_drain(daemon->workers[i]);
 }
@@ -211,33 +233,36 @@ static int check_system(struct kg_daemon *daemon, struct kg_error *err)
     struct rlimit files;
 
     if (geteuid() != 0)
-        return kg_error_set(err, EPERM,
-                            "must be started as root: it loads BPF programs and opens ports before it becomes the user '%s'",
-                            daemon->config->user);
+        return kg_error_set(
+            err, EPERM,
+            "must be started as root: it loads BPF programs and opens ports before it becomes the user '%s'",
+            daemon->config->user);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    return kg_ring_probe(err);
+    int rc = kg_privileges_freeze(err);
+    return rc < 0 ? rc : kg_ring_probe(err);
 }
 
 static int open_events(struct kg_daemon *daemon, struct kg_error *err)
 {
-    sigset_t stop;
+    sigset_t caught;
 
     signal(SIGPIPE, SIG_IGN);
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigaddset(&stop, SIGINT);
-    sigprocmask(SIG_BLOCK, &stop, NULL);
-    daemon->signal_fd = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+    sigemptyset(&caught);
+    sigaddset(&caught, SIGTERM);
+    sigaddset(&caught, SIGINT);
+    sigaddset(&caught, SIGHUP);
+    sigprocmask(SIG_BLOCK, &caught, NULL);
+    daemon->signal_fd = signalfd(-1, &caught, SFD_CLOEXEC | SFD_NONBLOCK);
     daemon->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (daemon->signal_fd < 0 || daemon->event_fd < 0)
         return kg_error_set(err, errno, "cannot make event descriptors: %s", strerror(errno));
     int rc = kg_poller_new(&daemon->poller, err);
     if (rc < 0)
         return rc;
-    rc = kg_poller_add(daemon->poller, daemon->signal_fd, EPOLLIN, stop_requested, daemon);
+    rc = kg_poller_add(daemon->poller, daemon->signal_fd, EPOLLIN, signalled, daemon);
     if (rc == 0)
         rc = kg_poller_add(daemon->poller, daemon->event_fd, EPOLLIN, take_signals, daemon);
     if (rc == 0)
@@ -304,10 +329,11 @@ static int give_up_root(struct kg_daemon *daemon, struct kg_error *err)
     const char *user = daemon->config->user;
     int rc = kg_identity_find(user, &daemon->identity, err);
 
-    if (rc < 0 || !daemon->identity.found || daemon->identity.uid == 0)
-        return rc;
-    rc = kg_store_chown(daemon->store, daemon->identity.uid, daemon->identity.gid, err);
-    return rc < 0 ? rc : kg_privileges_drop(user, &daemon->identity, err);
+    if (rc == 0 && daemon->identity.found && daemon->identity.uid != 0) {
+        rc = kg_store_chown(daemon->store, daemon->identity.uid, daemon->identity.gid, err);
+        rc = rc < 0 ? rc : kg_privileges_drop(user, &daemon->identity, err);
+    }
+    return rc < 0 ? rc : kg_privileges_hide_memory(err);
 }
 
 static int load_model(struct kg_daemon *daemon, struct kg_error *err)
@@ -367,7 +393,8 @@ static void say_interfaces(const struct kg_daemon *daemon)
                    list[i].note[0] ? list[i].note : "as configured");
     }
     if (count == 0)
-        kg_log(KG_LOG_WARN, "missing: xdp.interfaces names no interface, so bans are enforced in user space only");
+        kg_log(KG_LOG_WARN,
+               "missing: xdp.interfaces names no interface, so bans are enforced in user space only");
 }
 
 static void say_hello(const struct kg_daemon *daemon)
@@ -375,7 +402,8 @@ static void say_hello(const struct kg_daemon *daemon)
     const struct kg_config *config = daemon->config;
     char text[KG_ADDR_TEXT];
 
-    kg_log(KG_LOG_INFO, "keygated %s: %u worker%s", KG_VERSION, config->workers, config->workers == 1 ? "" : "s");
+    kg_log(KG_LOG_INFO, "keygated %s: %u worker%s", KG_VERSION, config->workers,
+           config->workers == 1 ? "" : "s");
     for (size_t i = 0; i < config->listen_count; i++)
         kg_log(KG_LOG_INFO, "listening on %s", kg_listen_text(&config->listen[i], text));
     kg_log(KG_LOG_INFO, "Admin API on %s", config->admin.socket);
@@ -430,10 +458,16 @@ static int start(struct kg_daemon *daemon, struct kg_error *err)
     if (rc == 0)
         rc = open_guard(daemon, err);
     if (rc == 0)
-        rc = give_up_root(daemon, err);
-    if (rc == 0)
         rc = load_model(daemon, err);
-    return rc == 0 ? start_workers(daemon, err) : rc;
+    if (rc == 0)
+        rc = start_workers(daemon, err);
+    /* Nothing is left that can fail, so root is not needed to undo it; and no stranger has been let in yet.
+     */
+    if (rc == 0)
+        rc = give_up_root(daemon, err);
+    for (size_t i = 0; rc == 0 && i < daemon->worker_count; i++)
+        kg_worker_accept(daemon->workers[i]);
+    return rc;
 }
 
 int kg_daemon_start(const struct kg_config *config, struct kg_daemon **out, struct kg_error *err)

@@ -16,9 +16,11 @@ static const char usage[] =
     "usage: keygated [--config FILE] [--set PATH=VALUE]... [--check | --detach]\n"
     "\n"
     "  --config FILE      settings; " KG_CONFIG_FILE " when not given\n"
-    "  --set PATH=VALUE   overrides one setting, e.g. --set guard.threshold=3; VALUE is YAML; may be repeated\n"
+    "  --set PATH=VALUE   overrides one setting, e.g. --set guard.threshold=3; VALUE is YAML; may be "
+    "repeated\n"
     "  --check            checks the settings and exits: 0 when they are good, 1 when not\n"
-    "  --detach           takes keygate's XDP program off every interface, removes its maps and all bans, and exits\n"
+    "  --detach           takes keygate's XDP program off every interface, removes its maps and all bans, "
+    "and exits\n"
     "  --version          prints the version\n"
     "  --help             prints this text\n";
 
@@ -41,9 +43,12 @@ static int usage_error(void)
 static int parse_arguments(int argc, char **argv, struct arguments *args)
 {
     static const struct option options[] = {
-        { "config", required_argument, NULL, 'c' }, { "set", required_argument, NULL, 's' },
-        { "check", no_argument, NULL, 'k' },        { "detach", no_argument, NULL, 'd' },
-        { "version", no_argument, NULL, 'v' },      { "help", no_argument, NULL, 'h' },
+        { "config", required_argument, NULL, 'c' },
+        { "set", required_argument, NULL, 's' },
+        { "check", no_argument, NULL, 'k' },
+        { "detach", no_argument, NULL, 'd' },
+        { "version", no_argument, NULL, 'v' },
+        { "help", no_argument, NULL, 'h' },
         { NULL, 0, NULL, 0 },
     };
     int option;

@@ -22,6 +22,20 @@ int kg_identity_find(const char *user, struct kg_identity *identity, struct kg_e
     return 0;
 }
 
+int kg_privileges_freeze(struct kg_error *err)
+{
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+               ? 0
+               : kg_error_set(err, errno, "cannot set no_new_privs: %s", strerror(errno));
+}
+
+int kg_privileges_hide_memory(struct kg_error *err)
+{
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0
+               ? 0
+               : kg_error_set(err, errno, "cannot keep the memory out of core files: %s", strerror(errno));
+}
+
 int kg_privileges_drop(const char *user, const struct kg_identity *identity, struct kg_error *err)
 {
     uid_t uid = identity->uid;
@@ -30,8 +44,6 @@ int kg_privileges_drop(const char *user, const struct kg_identity *identity, str
     /* Groups first: afterwards there is no right to change them. Capabilities go with the last uid 0. */
     if (initgroups(user, gid) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
         return kg_error_set(err, errno, "cannot become the user '%s': %s", user, strerror(errno));
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        return kg_error_set(err, errno, "cannot set no_new_privs: %s", strerror(errno));
     if (uid != 0 && setuid(0) == 0)
         return kg_error_set(err, EPERM, "root could be had back after becoming the user '%s'", user);
     return 0;

@@ -23,7 +23,7 @@ const struct kg_setting kg_settings[KG_SETTINGS] = {
     { "listen", "[\"127.0.0.1:9080\"]", "Addresses to take requests on: IPv4:port or [IPv6]:port.", NULL,
       FIELD(listen), KG_SETTING_LISTEN, 1, KG_CONFIG_LISTEN_MAX },
     { "workers", "0", "Threads that serve traffic; 0 = one for each CPU.", NULL, FIELD(workers),
-      KG_SETTING_COUNT, 0, 256 },
+      KG_SETTING_COUNT, 0, KG_WORKERS_MAX },
     { "user", "keygate",
       "Become this user after the start; when there is no such user, stay root and say so.", NULL,
       FIELD(user), KG_SETTING_NAME, 0, TEXT_MAX(user) },
@@ -93,7 +93,7 @@ const struct kg_setting kg_settings[KG_SETTINGS] = {
     { "guard.max_allow", "1024", "Most networks on the allow-list, for IPv4 and for IPv6 each.", NULL,
       FIELD(guard.max_allow), KG_SETTING_COUNT, 16, 65536 },
     { "guard.consumer_slots", "1024", "Most consumers with counters of their own; all others share one set.",
-      NULL, FIELD(guard.consumer_slots), KG_SETTING_COUNT, 16, 1 << 20 },
+      NULL, FIELD(guard.consumer_slots), KG_SETTING_COUNT, 16, KG_CONSUMER_SLOTS_MAX },
     { "guard.allow", "[]", "Addresses and networks that are never banned.", NULL, FIELD(guard.allow),
       KG_SETTING_NETWORKS, 0, 65536 },
 };

@@ -15,7 +15,8 @@ void kg_snapshots_add(struct kg_snapshots *snapshots, struct kg_snapshot *snapsh
 }
 
 /* Where in the list the slowest worker is. */
-static size_t slowest(const struct kg_snapshots *snapshots, struct kg_worker *const *workers, size_t worker_count)
+static size_t slowest(const struct kg_snapshots *snapshots, struct kg_worker *const *workers,
+                      size_t worker_count)
 {
     size_t least = snapshots->count - 1;
 
@@ -32,7 +33,8 @@ static size_t slowest(const struct kg_snapshots *snapshots, struct kg_worker *co
     return least;
 }
 
-void kg_snapshots_retire(struct kg_snapshots *snapshots, struct kg_worker *const *workers, size_t worker_count)
+void kg_snapshots_retire(struct kg_snapshots *snapshots, struct kg_worker *const *workers,
+                         size_t worker_count)
 {
     if (snapshots->count < 2)
         return;

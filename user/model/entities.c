@@ -125,6 +125,19 @@ static void check_consumer(const json_t *entity, json_t *violations)
                    "at least one of these fields must be non-empty: 'custom_id', 'username'");
 }
 
+static bool has_http(const json_t *protocols)
+{
+    const json_t *value;
+    size_t i;
+
+    json_array_foreach(protocols, i, value)
+    {
+        if (strcmp(json_string_value(value), "http") == 0)
+            return true;
+    }
+    return false;
+}
+
 static void check_plugin(const json_t *entity, json_t *violations)
 {
     const char *name = json_string_value(json_object_get(entity, "name"));
@@ -132,6 +145,8 @@ static void check_plugin(const json_t *entity, json_t *violations)
 
     if (type && type->no_consumer && !is_empty(entity, "consumer"))
         kg_violate(violations, "consumer", "value must be null");
+    if (!is_empty(entity, "protocols") && !has_http(json_object_get(entity, "protocols")))
+        kg_violate(violations, "protocols", "must contain 'http', the only protocol that routes can have");
 }
 
 const struct kg_entity kg_entities[KG_ENTITIES] = {

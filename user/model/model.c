@@ -266,6 +266,33 @@ void kg_model_put_credential(struct kg_model *model, const char *id, const char 
     add_credential(model, consumer, id, mac, expires_wall);
 }
 
+struct expiry {
+    struct kg_model *model;
+    int64_t now_wall;
+    size_t count;
+};
+
+static void remove_expired(void *ctx, void *value)
+{
+    struct expiry *expiry = ctx;
+    struct kg_credential_record *credential = value;
+
+    if (credential->pub.expires_wall == 0 || credential->pub.expires_wall > expiry->now_wall)
+        return;
+    remove_credential(expiry->model, credential);
+    expiry->count++;
+}
+
+size_t kg_model_expire(struct kg_model *model, int64_t now_wall)
+{
+    struct expiry expiry = { model, now_wall, 0 };
+    struct kg_pmap walked = kg_pmap_share(&model->credentials);
+
+    kg_pmap_each(&walked, remove_expired, &expiry);
+    kg_pmap_free(&walked);
+    return expiry.count;
+}
+
 /* ---- all of them ---- */
 
 void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t *object)

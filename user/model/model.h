@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The control side of the model: takes in entities one by one (from the store at start, from the Admin API after each
- * commit) and makes snapshots. Control thread only. What it is given has passed the schema and the store.
+ * The control side of the model: takes in entities one by one (from the store at start, from the Admin API
+ * after each commit) and makes snapshots. Control thread only. What it is given has passed the schema and the
+ * store.
  */
 #ifndef KG_MODEL_MODEL_H
 #define KG_MODEL_MODEL_H
@@ -11,7 +12,8 @@
 
 struct kg_model;
 
-/* Hands out and takes back slots of consumer_stats; implemented by the guard. May be NULL in tests: every slot is KG_SLOT_OTHERS. */
+/* Hands out and takes back slots of consumer_stats; implemented by the guard. May be NULL in tests: every
+ * slot is KG_SLOT_OTHERS. */
 struct kg_slot_source {
     void *ctx;
     uint32_t (*take)(void *ctx, const char *consumer_id, const char *name);
@@ -21,23 +23,35 @@ struct kg_slot_source {
 struct kg_model *kg_model_new(const struct kg_slot_source *slots);
 void kg_model_free(struct kg_model *model);
 
-/* Adds or replaces one service, route, consumer or plugin from its full JSON (the model takes what it needs, keeps no reference). */
+/* Adds or replaces one service, route, consumer or plugin from its full JSON (the model takes what it needs,
+ * keeps no reference). */
 void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t *object);
 
 /* Credentials come without their key: only its MAC. expires_wall 0 = never. */
-void kg_model_put_credential(struct kg_model *model, const char *id, const char *consumer_id, const uint8_t mac[32],
-                             int64_t expires_wall);
+void kg_model_put_credential(struct kg_model *model, const char *id, const char *consumer_id,
+                             const uint8_t mac[32], int64_t expires_wall);
 /* The same for consumers at load time, without JSON; username or custom_id may be NULL. */
-void kg_model_put_consumer(struct kg_model *model, const char *id, const char *username, const char *custom_id);
+void kg_model_put_consumer(struct kg_model *model, const char *id, const char *username,
+                           const char *custom_id);
 
-/* Removes one entity and what cascades from it (a consumer's credentials and plugins, a service's plugins, …). Unknown ids are ignored. */
+/* Removes one entity and what cascades from it (a consumer's credentials and plugins, a service's plugins,
+ * …). Unknown ids are ignored. */
 void kg_model_remove(struct kg_model *model, enum kg_entity_id entity, const char *id);
 
-/* Every host name (not numeric) that services name, so that the resolver can look them up: calls back for each distinct one. */
+/*
+ * Forgets the credentials that were over at this wall-clock second; how many. It needs no new snapshot:
+ * workers look at the expiry themselves.
+ */
+size_t kg_model_expire(struct kg_model *model, int64_t now_wall);
+
+/* Every host name (not numeric) that services name, so that the resolver can look them up: calls back for
+ * each distinct one. */
 void kg_model_each_host(const struct kg_model *model, void (*visit)(void *ctx, const char *host), void *ctx);
 
-/* The address a host name has now (addr NULL: it has none). True when that changes anything. Numeric hosts need no call. */
-bool kg_model_set_address(struct kg_model *model, const char *host, const struct sockaddr *addr, socklen_t addr_len);
+/* The address a host name has now (addr NULL: it has none). True when that changes anything. Numeric hosts
+ * need no call. */
+bool kg_model_set_address(struct kg_model *model, const char *host, const struct sockaddr *addr,
+                          socklen_t addr_len);
 
 /* The picture as it is now. The caller frees it when it is idle and no longer current. */
 struct kg_snapshot *kg_model_snapshot(struct kg_model *model);

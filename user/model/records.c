@@ -94,7 +94,6 @@ static struct kg_record *new_service(const json_t *object)
     service->connect_timeout_ms = number(object, "connect_timeout", 60000);
     service->write_timeout_ms = number(object, "write_timeout", 60000);
     service->read_timeout_ms = number(object, "read_timeout", 60000);
-    service->retries = number(object, "retries", 5);
     service->host_header = host_header(service);
     return record;
 }

@@ -67,7 +67,7 @@ struct kg_service_record {
     bool enabled;
     struct kg_slice name, host, path, host_header; /* host is NUL-terminated */
     uint16_t port;
-    uint32_t connect_timeout_ms, write_timeout_ms, read_timeout_ms, retries;
+    uint32_t connect_timeout_ms, write_timeout_ms, read_timeout_ms;
     /* While a routing is built: */
     const struct kg_service *built; /* NULL when disabled */
     struct kg_plugin_record *plugins;

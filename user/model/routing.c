@@ -72,7 +72,6 @@ static const struct kg_service *build_service(struct kg_arena *arena, const stru
     service->connect_timeout_ms = record->connect_timeout_ms;
     service->write_timeout_ms = record->write_timeout_ms;
     service->read_timeout_ms = record->read_timeout_ms;
-    service->retries = record->retries;
     return service;
 }
 

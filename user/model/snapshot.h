@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What workers read: an immutable picture of routes, plugins, consumers and keys. Built on the control thread from a
- * kg_model, published with one pointer store, adopted by each worker at its next loop turn, freed when the last
- * request that began under it has ended. It shares with its predecessor all that did not change.
+ * What workers read: an immutable picture of routes, plugins, consumers and keys. Built on the control thread
+ * from a kg_model, published with one pointer store, adopted by each worker at its next loop turn, freed when
+ * the last request that began under it has ended. It shares with its predecessor all that did not change.
  */
 #ifndef KG_MODEL_SNAPSHOT_H
 #define KG_MODEL_SNAPSHOT_H
@@ -20,19 +20,18 @@
 struct kg_endpoint {
     const char *host; /* as in service.host; NUL-terminated */
     uint16_t port;
-    bool resolved;    /* addr holds; false: "name resolution failed" */
+    bool resolved; /* addr holds; false: "name resolution failed" */
     struct sockaddr_storage addr;
     socklen_t addr_len;
 };
 
 struct kg_service {
     char id[KG_UUID_TEXT];
-    struct kg_slice name; /* may be empty */
-    struct kg_slice path; /* service.path, or "/" */
+    struct kg_slice name;        /* may be empty */
+    struct kg_slice path;        /* service.path, or "/" */
     struct kg_slice host_header; /* host[:port] for the upstream's Host header when preserve_host is false */
     struct kg_endpoint endpoint;
     uint32_t connect_timeout_ms, write_timeout_ms, read_timeout_ms;
-    uint32_t retries;
 };
 
 /* One plugin instance that applies to a route, compiled. */
@@ -44,10 +43,11 @@ struct kg_plugin_use {
 
 struct kg_route {
     char id[KG_UUID_TEXT];
-    struct kg_slice name; /* may be empty */
+    struct kg_slice name;             /* may be empty */
     const struct kg_service *service; /* NULL: 503 "no Service found with those values" */
     bool strip_path, preserve_host;
-    /* Effective plugins, one for each name, the most specific scope winning (reference/kong.md 8.4), highest priority first. */
+    /* Effective plugins, one for each name, the most specific scope winning (reference/kong.md 8.4), highest
+     * priority first. */
     const struct kg_plugin_use *plugins;
     size_t plugin_count;
 };
@@ -55,7 +55,7 @@ struct kg_route {
 struct kg_consumer {
     char id[KG_UUID_TEXT];
     struct kg_slice username, custom_id; /* either may be empty */
-    uint32_t slot; /* into consumer_stats */
+    uint32_t slot;                       /* into consumer_stats */
 };
 
 struct kg_credential {
@@ -68,7 +68,8 @@ struct kg_credential {
 
 struct kg_snapshot; /* opaque; see the functions */
 
-/* What a request shows the router. path is normalised (kg_path_normalize), host has neither port nor trailing dot. */
+/* What a request shows the router. path is normalised (kg_path_normalize), host has neither port nor trailing
+ * dot. */
 struct kg_route_query {
     struct kg_slice method, host, path;
     uint16_t host_port; /* port named in Host; 0 = none */
@@ -79,19 +80,23 @@ struct kg_match {
     size_t prefix_len; /* bytes of path that the route's path matched; 0 for a route without paths */
 };
 
-/* The winning route (reference/kong.md 5.4 and 5.5; ties: oldest first) or false. Worker threads; no allocation. */
-bool kg_snapshot_route(const struct kg_snapshot *snapshot, const struct kg_route_query *query, struct kg_match *match);
+/* The winning route (reference/kong.md 5.4 and 5.5; ties: oldest first) or false. Worker threads; no
+ * allocation. */
+bool kg_snapshot_route(const struct kg_snapshot *snapshot, const struct kg_route_query *query,
+                       struct kg_match *match);
 
-/* The credential with this MAC or NULL; does not look at its expiry. Cost does not depend on hit or miss. Worker threads. */
+/* The credential with this MAC or NULL; does not look at its expiry. Cost does not depend on hit or miss.
+ * Worker threads. */
 const struct kg_credential *kg_snapshot_credential(const struct kg_snapshot *snapshot, const uint8_t mac[32]);
 
 /*
- * Lifetime. A worker holds a snapshot for each running request; the counts are per worker, so that no cache line is
- * shared. hold/release: worker `w` only, and hold only on the snapshot the worker has adopted last.
+ * Lifetime. A worker holds a snapshot for each running request; the counts are per worker, so that no cache
+ * line is shared. hold/release: worker `w` only, and hold only on the snapshot the worker has adopted last.
  */
 void kg_snapshot_hold(struct kg_snapshot *snapshot, unsigned worker);
 void kg_snapshot_release(struct kg_snapshot *snapshot, unsigned worker);
-/* Control thread: no request of any worker holds it. Meaningful only after every worker has adopted a newer one. */
+/* Control thread: no request of any worker holds it. Meaningful only after every worker has adopted a newer
+ * one. */
 bool kg_snapshot_idle(const struct kg_snapshot *snapshot);
 /* Control thread: drops it and all that no later snapshot shares. */
 void kg_snapshot_free(struct kg_snapshot *snapshot);

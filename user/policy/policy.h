@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Policies: each plugin's check on a request, one file a plugin. Worker threads; no I/O, no lock, no allocation.
- * A policy reads the request, may set who the consumer is, may take headers or query arguments away, and either lets
- * the request pass or answers it.
+ * Policies: each plugin's check on a request, one file a plugin. Worker threads; no I/O, no lock, no
+ * allocation. A policy reads the request, may set who the consumer is, may take headers or query arguments
+ * away, and either lets the request pass or answers it.
  */
 #ifndef KG_POLICY_POLICY_H
 #define KG_POLICY_POLICY_H
@@ -25,7 +25,8 @@ struct kg_policy_request {
     struct kg_head *head; /* a policy hides a header by setting its `hop` */
     const struct kg_target *target;
     int64_t now_wall;
-    /* In and out: the query to send upstream; a policy that takes an argument away rewrites it into `scratch`. */
+    /* In and out: the query to send upstream; a policy that takes an argument away rewrites it into
+     * `scratch`. */
     struct kg_slice query;
     bool has_query;
     struct kg_writer *scratch;

@@ -23,6 +23,7 @@ struct kg_store {
     int dir_fd, lock_fd;
     sqlite3 *db;
     struct kg_vault vault;
+    bool unreadable; /* the last read failed */
 };
 
 /*

@@ -7,29 +7,31 @@
 
 #include <errno.h>
 
-/* Reading functions have no error for their caller: a disk that cannot be read is logged and looks empty. */
+/* Reading functions have no sentence for their caller: a disk that cannot be read is logged here. */
 static sqlite3_stmt *prepare(struct kg_store *store, struct kg_sql *sql)
 {
     struct kg_error err;
     sqlite3_stmt *stmt = kg_sql_prepare(store, sql, &err);
 
-    if (!stmt)
-        kg_log(KG_LOG_ERROR, "%s", err.text);
-    return stmt;
+    if (stmt)
+        return stmt;
+    kg_log(KG_LOG_ERROR, "%s", err.text);
+    store->unreadable = true;
+    return NULL;
 }
 
-static bool next_row(struct kg_store *store, sqlite3_stmt *stmt)
+/* SQLITE_ROW, SQLITE_DONE, or what went wrong. */
+static int next_row(struct kg_store *store, sqlite3_stmt *stmt)
 {
     struct kg_error err;
     int step = sqlite3_step(stmt);
 
-    if (step == SQLITE_ROW)
-        return true;
-    if (step != SQLITE_DONE) {
+    if (step != SQLITE_ROW && step != SQLITE_DONE) {
         kg_db_error(store, &err, "read");
         kg_log(KG_LOG_ERROR, "%s", err.text);
+        store->unreadable = true;
     }
-    return false;
+    return step;
 }
 
 /* The parameter is ?9, so that it does not move the numbers of the others. */
@@ -50,7 +52,7 @@ static json_t *read_one(struct kg_store *store, sqlite3_stmt *stmt, const struct
     json_t *object = NULL;
 
     bind_alive(stmt, entity);
-    if (next_row(store, stmt))
+    if (next_row(store, stmt) == SQLITE_ROW)
         object = kg_table_row(store, stmt, entity);
     sqlite3_finalize(stmt);
     return object;
@@ -98,15 +100,23 @@ static json_t *get_by_key(struct kg_store *store, const struct kg_entity *entity
     return read_one(store, stmt, entity);
 }
 
+bool kg_store_unreadable(const struct kg_store *store)
+{
+    return store->unreadable;
+}
+
 json_t *kg_store_get(struct kg_store *store, enum kg_entity_id entity, const char *id)
 {
+    store->unreadable = false;
     return get_by_id(store, &kg_entities[entity], kg_slice_str(id));
 }
 
 json_t *kg_store_find(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref)
 {
-    json_t *object = get_by_id(store, &kg_entities[entity], ref);
+    json_t *object;
 
+    store->unreadable = false;
+    object = get_by_id(store, &kg_entities[entity], ref);
     return object ? object : get_by_key(store, &kg_entities[entity], ref);
 }
 
@@ -141,9 +151,10 @@ json_t *kg_store_list(struct kg_store *store, enum kg_entity_id entity, const ch
     int64_t last = 0;
 
     KG_ASSERT(!parent_field || (parent_id && kg_entity_field(&kg_entities[entity], parent_field)));
+    store->unreadable = false;
     stmt = prepare_page(store, &kg_entities[entity], parent_field, parent_id, size, *after);
     *after = 0;
-    while (stmt && next_row(store, stmt)) {
+    while (stmt && next_row(store, stmt) == SQLITE_ROW) {
         if (json_array_size(page) == size) {
             *after = last;
             break;
@@ -152,7 +163,10 @@ json_t *kg_store_list(struct kg_store *store, enum kg_entity_id entity, const ch
         json_array_append_new(page, kg_table_row(store, stmt, &kg_entities[entity]));
     }
     sqlite3_finalize(stmt);
-    return page;
+    if (!store->unreadable)
+        return page;
+    json_decref(page);
+    return NULL;
 }
 
 static int end_load(struct kg_store *store, sqlite3_stmt *stmt, int step, struct kg_error *err)

@@ -20,6 +20,8 @@
 
 static int open_dir(struct kg_store *store, struct kg_error *err)
 {
+    struct stat st;
+
     if (mkdir(store->dir, 0750) && errno != EEXIST)
         return kg_error_set(err, errno, "cannot create the state directory %s: %s", store->dir,
                             strerror(errno));
@@ -27,6 +29,12 @@ static int open_dir(struct kg_store *store, struct kg_error *err)
     if (store->dir_fd < 0)
         return kg_error_set(err, errno, "cannot open the state directory %s: %s", store->dir,
                             strerror(errno));
+    /* A stranger could put another database or master key in the place of ours. */
+    if (fstat(store->dir_fd, &st) || (st.st_mode & S_IWOTH))
+        return kg_error_set(err, EPERM,
+                            "everyone may write to the state directory %s (mode %04o): run chmod o-w on it, "
+                            "or choose another",
+                            store->dir, (unsigned)(st.st_mode & 07777));
     return 0;
 }
 
@@ -43,15 +51,19 @@ static int take_lock(struct kg_store *store, struct kg_error *err)
     return kg_error_set(err, errno, "cannot lock %s/" LOCK_FILE ": %s", store->dir, strerror(errno));
 }
 
-/* SQLite gives its -wal and -shm the mode of the database: so that must be 0600 from the start. */
+/* SQLite gives its -wal and -shm the mode of the database: so that must be 0600 from the start, also when it
+ * comes from a backup. */
 static int make_db_file(struct kg_store *store, struct kg_error *err)
 {
-    int fd = openat(store->dir_fd, DB_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int rc = 0, fd = openat(store->dir_fd, DB_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (fd < 0)
         return kg_error_set(err, errno, "cannot open %s/" DB_FILE ": %s", store->dir, strerror(errno));
+    if (fchmod(fd, 0600))
+        rc = kg_error_set(err, errno, "cannot set the mode of %s/" DB_FILE ": %s", store->dir,
+                          strerror(errno));
     close(fd);
-    return 0;
+    return rc;
 }
 
 static int open_db(struct kg_store *store, struct kg_error *err)

@@ -55,6 +55,9 @@ int kg_store_put(struct kg_store *store, enum kg_entity_id entity, const json_t 
 int kg_store_delete(struct kg_store *store, enum kg_entity_id entity, const char *id, json_t **problem,
                     struct kg_error *err);
 
+/* Whether the last kg_store_get, _find or _list gave NULL because the disk could not be read. */
+bool kg_store_unreadable(const struct kg_store *store);
+
 /* New reference to the whole entity, or NULL. Credentials are shown with their key in clear and with
  * remaining ttl. */
 json_t *kg_store_get(struct kg_store *store, enum kg_entity_id entity, const char *id);
@@ -63,8 +66,8 @@ json_t *kg_store_find(struct kg_store *store, enum kg_entity_id entity, struct k
 
 /*
  * One page in creation order: at most `size` entities after *after (0 from the start) whose foreign field
- * `parent_field` is parent_id (both NULL: all). Returns a JSON array (new reference); *after becomes the
- * position to go on from, or 0 at the end.
+ * `parent_field` is parent_id (both NULL: all). Returns a JSON array (new reference), or NULL when the disk
+ * cannot be read; *after becomes the position to go on from, or 0 at the end.
  */
 json_t *kg_store_list(struct kg_store *store, enum kg_entity_id entity, const char *parent_field,
                       const char *parent_id, size_t size, int64_t *after);

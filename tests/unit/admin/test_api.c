@@ -2,6 +2,11 @@
 /* What the Admin API answers: Kong's codes and bodies, entity by entity and verb by verb. */
 #include "fixture.h"
 
+#include <sqlite3.h>
+
+#define UNREADABLE "{\"message\":\"the database cannot be read\"}"
+#define ID_A       "11111111-1111-4111-8111-11111111111a"
+
 #define NOT_FOUND "{\"message\":\"Not found\"}"
 
 #define SERVICE(name, host, port, path, timeout)                                                             \
@@ -198,6 +203,24 @@ static void a_taken_id_is_400_and_overwrites_nothing(void **state)
         "\"message\":\"primary key violation on key '{id=\\\"11111111-1111-4111-8111-111111111111\\\"}'\","
         "\"fields\":{\"id\":\"11111111-1111-4111-8111-111111111111\"}}");
     expect_entity(api, "GET", "/services/n", NULL, 200, SERVICE("\"n\"", "h", "80", "null", "60000"));
+}
+
+/* A PUT creates under the name in its path; an id in its body must not make it overwrite another entity. */
+static void a_put_by_name_with_anothers_id_is_400_and_overwrites_nothing(void **state)
+{
+    struct api *api = *state;
+    struct reply reply;
+
+    assert_int_equal(status_of(api, "PUT", "/consumers/alice", "{\"id\":\"" ID_A "\"}"), 200);
+    reply = send_json(api, "PUT", "/consumers/bob", "{\"id\":\"" ID_A "\"}");
+    assert_int_equal(reply.status, 400);
+    assert_int_equal(json_integer_value(json_object_get(reply.json, "code")), 3);
+    drop(&reply);
+    reply = send_json(api, "GET", "/consumers/" ID_A, NULL);
+    assert_string_equal(member(&reply, "username"), "alice");
+    drop(&reply);
+    assert_int_equal(status_of(api, "GET", "/consumers/bob", NULL), 404);
+    assert_int_equal(api->published, 1);
 }
 
 static void a_create_below_a_parent_belongs_to_it(void **state)
@@ -625,6 +648,32 @@ static void the_root_says_what_it_is(void **state)
     expect_text(*state, "GET", "/plugins/enabled", NULL, 200, "{\"enabled_plugins\":[\"key-auth\"]}");
 }
 
+static void a_database_that_cannot_be_read_is_told_and_not_taken_for_an_empty_one(void **state)
+{
+    struct api *api = *state;
+    char path[128];
+    struct reply reply;
+    sqlite3 *db;
+
+    snprintf(path, sizeof(path), "%s/keygate.db", api->dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "ALTER TABLE services RENAME TO away", NULL, NULL, NULL), SQLITE_OK);
+    expect_text(api, "GET", "/services", NULL, 500, UNREADABLE);
+    expect_text(api, "GET", "/services/web", NULL, 500, UNREADABLE);
+    expect_text(api, "PUT", "/services/web", "{\"host\":\"h\"}", 500, UNREADABLE);
+    /* 204 would say that it is gone. */
+    expect_text(api, "DELETE", "/services/web", NULL, 500, UNREADABLE);
+    expect_text(api, "GET", "/services/web/routes", NULL, 500, UNREADABLE);
+    reply = send_json(api, "GET", "/status", NULL);
+    assert_true(json_is_false(json_object_get(json_object_get(reply.json, "database"), "reachable")));
+    drop(&reply);
+    assert_int_equal(sqlite3_exec(db, "ALTER TABLE away RENAME TO services", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    reply = send_json(api, "GET", "/status", NULL);
+    assert_true(json_is_true(json_object_get(json_object_get(reply.json, "database"), "reachable")));
+    drop(&reply);
+}
+
 static void without_a_guard_status_is_empty_and_bans_are_503(void **state)
 {
     expect_text(*state, "GET", "/status", NULL, 200,
@@ -659,6 +708,7 @@ int main(void)
         TEST(a_service_with_routes_stays),
         TEST(a_taken_name_is_409),
         TEST(a_taken_id_is_400_and_overwrites_nothing),
+        TEST(a_put_by_name_with_anothers_id_is_400_and_overwrites_nothing),
         TEST(a_create_below_a_parent_belongs_to_it),
         TEST(a_nested_list_holds_only_the_parents_own),
         TEST(put_below_a_parent_takes_it_over),
@@ -685,6 +735,7 @@ int main(void)
         TEST(head_is_get_without_its_body),
         TEST(answers_carry_the_usual_headers),
         TEST(the_root_says_what_it_is),
+        TEST(a_database_that_cannot_be_read_is_told_and_not_taken_for_an_empty_one),
         TEST(without_a_guard_status_is_empty_and_bans_are_503),
     };
 

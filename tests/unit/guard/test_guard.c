@@ -538,6 +538,46 @@ static void a_banned_source_that_the_config_now_allows_is_free_after_a_restart(v
     assert_false(is_banned(f, "198.51.100.7"));
 }
 
+/* Two daemons would take the maps and links out of each other's hands. */
+static void the_folder_of_a_live_guard_is_not_taken_over(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture other = *f;
+    const struct kg_net office = net("203.0.113.0/24");
+    char expected[128];
+
+    assert_int_equal(kg_guard_allow(f->guard, &office, "office", &f->err), 0);
+    assert_int_equal(ban(f, "198.51.100.7", 0), 0);
+    other.config.max_bans = 32;
+    assert_int_equal(open_guard(&other), -EBUSY);
+    snprintf(expected, sizeof(expected), "another keygated is using the BPF folder %s", f->bpf_dir);
+    assert_string_equal(other.err.text, expected);
+    assert_true(is_banned(f, "198.51.100.7"));
+    assert_int_equal(ban(f, "198.51.100.8", 0), 0);
+    assert_true(is_banned(f, "198.51.100.8"));
+    restart(f);
+    assert_true(is_banned(f, "198.51.100.8"));
+}
+
+/* A machine without a battery for its clock starts in 1970 and learns the time later. */
+static void a_clock_that_is_behind_makes_no_stored_ban_longer(void **state)
+{
+    struct fixture *f = *state;
+    struct kg_ban_record record = { .source = addr("198.51.100.7"),
+                                    .since = kg_clock_wall() + 1000000,
+                                    .expires = kg_clock_wall() + 1000300,
+                                    .reason = KG_BAN_WRONG_KEY,
+                                    .offences = 1,
+                                    .active = true };
+    struct kg_ban value;
+
+    close_guard(f);
+    assert_int_equal(kg_store_put_ban(f->store, &record, &f->err), 0);
+    must_open(f);
+    assert_true(in_kernel(f, "198.51.100.7", &value));
+    assert_in_range(value.expires_ns - kg_clock_ns(), 290000000000ull, 300000000000ull);
+}
+
 /* In a child: as nobody, without any capability, through the descriptors opened before. */
 static int work_as_nobody(struct fixture *f)
 {
@@ -628,6 +668,8 @@ int main(void)
         T(a_lift_that_a_crash_cut_short_is_finished_at_start),
         T(another_map_size_brings_the_live_bans_along),
         T(a_banned_source_that_the_config_now_allows_is_free_after_a_restart),
+        T(the_folder_of_a_live_guard_is_not_taken_over),
+        T(a_clock_that_is_behind_makes_no_stored_ban_longer),
         T(everything_at_run_time_works_without_any_privilege),
     };
 

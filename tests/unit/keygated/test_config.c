@@ -174,13 +174,27 @@ static void an_empty_file_and_an_empty_group_leave_the_defaults(void **state)
     }
 }
 
+/* The daemon keeps its workers in arrays of this length. */
+static void there_are_never_more_workers_than_the_daemon_has_room_for(void **state)
+{
+    struct kg_config config;
+    struct kg_error err = { "" };
+
+    assert_int_equal(load_set("workers=64", &config, &err), 0);
+    assert_int_equal(config.workers, KG_WORKERS_MAX);
+    kg_config_free(&config);
+    set_refused("workers=65", "--set workers: expected a whole number from 0 to 64, got \"65\"");
+    set_refused("guard.consumer_slots=65537",
+                "--set guard.consumer_slots: expected a whole number from 16 to 65536, got \"65537\"");
+}
+
 static void workers_0_becomes_the_number_of_cpus(void **state)
 {
     struct kg_config config;
     struct kg_error err = { "" };
 
     assert_int_equal(load_set("workers=0", &config, &err), 0);
-    assert_int_equal(config.workers, cpu_count());
+    assert_int_equal(config.workers, cpu_count() < KG_WORKERS_MAX ? cpu_count() : KG_WORKERS_MAX);
     assert_true(config.workers >= 1);
     kg_config_free(&config);
 }
@@ -251,7 +265,7 @@ static void numbers_are_refused_outside_their_range_and_form(void **state)
                  "3: guard.threshold: expected a whole number from 0 to 1000000, got \"%s\"", values[i]);
         refused(text, sentence);
     }
-    refused("workers: '2'\n", "1: workers: expected a whole number from 0 to 256, got \"2\" in quotes");
+    refused("workers: '2'\n", "1: workers: expected a whole number from 0 to 64, got \"2\" in quotes");
 }
 
 static void durations_and_sizes_need_their_units(void **state)
@@ -286,8 +300,8 @@ static void buffers_must_be_a_power_of_two(void **state)
 
 static void a_value_of_the_wrong_kind_is_refused(void **state)
 {
-    refused("workers: [1]\n", "1: workers: expected a whole number from 0 to 256, got a list of 1");
-    refused("workers:\n", "1: workers: expected a whole number from 0 to 256, got nothing");
+    refused("workers: [1]\n", "1: workers: expected a whole number from 0 to 64, got a list of 1");
+    refused("workers:\n", "1: workers: expected a whole number from 0 to 64, got nothing");
     refused("user: ~\n",
             "1: user: expected a name of letters, digits, '.', '_' and '-', at most 32 bytes, got nothing");
     refused("log_level: loud\n", "1: log_level: expected one of error, warn, info, debug, got \"loud\"");
@@ -441,6 +455,7 @@ int main(void)
         cmocka_unit_test(the_file_in_conf_says_what_each_setting_does),
         cmocka_unit_test(a_file_overrides_the_defaults),
         cmocka_unit_test(an_empty_file_and_an_empty_group_leave_the_defaults),
+        cmocka_unit_test(there_are_never_more_workers_than_the_daemon_has_room_for),
         cmocka_unit_test(workers_0_becomes_the_number_of_cpus),
         cmocka_unit_test(a_set_overrides_the_file_and_the_later_set_counts),
         cmocka_unit_test(an_unknown_setting_names_the_nearest_known_one),

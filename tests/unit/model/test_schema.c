@@ -214,6 +214,12 @@ static void only_plain_http_is_offered(void **state)
     assert_refused(KG_PLUGINS, "{\"name\":\"keys\",\"protocols\":[\"http\",\"tcp\"]}",
                    "schema violation (protocols.2: expected one of: grpc, grpcs, http, https)",
                    "{\"protocols\":[null,\"expected one of: grpc, grpcs, http, https\"]}");
+    /* Such a plugin would look at no request at all. */
+    assert_refused(
+        KG_PLUGINS, "{\"name\":\"keys\",\"protocols\":[\"https\",\"grpc\"]}",
+        "schema violation (protocols: must contain 'http', the only protocol that routes can have)",
+        "{\"protocols\":\"must contain 'http', the only protocol that routes can have\"}");
+    json_decref(create(KG_PLUGINS, "{\"name\":\"keys\",\"protocols\":[\"https\",\"http\"]}"));
 }
 
 static void service_hosts_are_names_or_addresses_without_port(void **state)

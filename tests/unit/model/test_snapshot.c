@@ -104,7 +104,7 @@ static const struct kg_route *route_for(const struct kg_snapshot *snapshot, cons
 #define SERVICE_A                                                                                            \
     "{\"id\":\"" ID(                                                                                         \
         01) "\",\"name\":\"a\",\"host\":\"127.0.0.1\",\"port\":8000,\"path\":null,\"enabled\":true,"         \
-            "\"connect_timeout\":11,\"write_timeout\":22,\"read_timeout\":33,\"retries\":4}"
+            "\"connect_timeout\":11,\"write_timeout\":22,\"read_timeout\":33}"
 #define ROUTE_A                                                                                              \
     "{\"id\":\"" ID(                                                                                         \
         11) "\",\"name\":\"ra\",\"paths\":[\"/a\"],\"hosts\":null,\"methods\":null,\"strip_path\":false,"    \
@@ -139,7 +139,6 @@ static void a_snapshot_holds_what_the_entities_say(void **state)
     assert_int_equal(service->connect_timeout_ms, 11);
     assert_int_equal(service->write_timeout_ms, 22);
     assert_int_equal(service->read_timeout_ms, 33);
-    assert_int_equal(service->retries, 4);
     assert_string_equal(service->endpoint.host, "127.0.0.1");
     assert_true(service->endpoint.resolved);
     const struct sockaddr_in *addr = (const struct sockaddr_in *)&service->endpoint.addr;
@@ -263,6 +262,29 @@ static void a_replaced_key_works_no_more_and_its_successor_does(void **state)
     kg_model_remove(model, KG_CONSUMERS, ID(21));
     kg_model_remove(model, KG_KEYAUTH_CREDENTIALS, ID(99));
     assert_non_null(key_in(snapshot, 2));
+    kg_snapshot_free(snapshot);
+    kg_model_free(model);
+}
+
+/* Else short-lived keys would fill the memory until the next restart. */
+static void expired_keys_are_forgotten_and_the_others_stay(void **state)
+{
+    struct kg_model *model = kg_model_new(NULL);
+
+    kg_model_put_consumer(model, ID(21), "alice", NULL);
+    put_key(model, ID(31), ID(21), 1, 100);
+    put_key(model, ID(32), ID(21), 2, 101);
+    put_key(model, ID(33), ID(21), 3, 0);
+    put_key(model, ID(34), ID(21), 4, 50);
+    assert_int_equal(kg_model_expire(model, 100), 2);
+    assert_int_equal(kg_model_expire(model, 100), 0);
+    struct kg_snapshot *snapshot = kg_model_snapshot(model);
+    assert_null(key_in(snapshot, 1));
+    assert_non_null(key_in(snapshot, 2));
+    assert_non_null(key_in(snapshot, 3));
+    assert_null(key_in(snapshot, 4));
+    kg_model_remove(model, KG_CONSUMERS, ID(21));
+    assert_non_null(key_in(snapshot, 3));
     kg_snapshot_free(snapshot);
     kg_model_free(model);
 }
@@ -542,7 +564,8 @@ static int register_types(void **state)
     return 0;
 }
 
-/* The store frees an expired key for others without a word to the model: the newest owner is the one that counts. */
+/* The store frees an expired key for others without a word to the model: the newest owner is the one that
+ * counts. */
 static void a_key_given_to_another_credential_stays_with_it(void **state)
 {
     struct kg_model *model = kg_model_new(NULL);
@@ -570,6 +593,7 @@ int main(void)
         cmocka_unit_test(removing_a_consumer_takes_its_keys_and_gives_its_slot_back),
         cmocka_unit_test(a_renamed_consumer_keeps_all_its_keys),
         cmocka_unit_test(a_replaced_key_works_no_more_and_its_successor_does),
+        cmocka_unit_test(expired_keys_are_forgotten_and_the_others_stay),
         cmocka_unit_test(a_disabled_service_makes_its_routes_vanish_until_it_is_back),
         cmocka_unit_test(a_route_without_a_service_matches_and_has_none),
         cmocka_unit_test(a_changed_route_keeps_its_age),

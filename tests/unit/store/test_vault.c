@@ -252,6 +252,35 @@ static void a_master_key_open_to_others_is_refused(void **state)
     f->store = open_store(f->dir);
 }
 
+/* Whoever may write there can put another database in its place; /tmp is such a folder. */
+static void a_directory_that_everyone_may_write_is_refused_and_left_empty(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(chmod(f->dir, 01777), 0);
+    assert_open_refused(f, EPERM,
+                        "everyone may write to the state directory @ (mode 1777): run chmod o-w on it, or "
+                        "choose another");
+    assert_int_equal(rmdir(f->dir), 0);
+    assert_int_equal(mkdir(f->dir, 0755), 0);
+    f->store = open_store(f->dir);
+}
+
+/* As cp(1) from a backup leaves it. */
+static void a_database_open_to_others_is_made_private(void **state)
+{
+    struct fixture *f = *state;
+    char path[128];
+
+    path_of(f, "keygate.db", path);
+    kg_store_close(f->store);
+    assert_int_equal(chmod(path, 0644), 0);
+    f->store = open_store(f->dir);
+    assert_int_equal(put(f->store, KG_SERVICES, "{\"host\":\"a\"}", NULL), 0);
+    assert_int_equal(mode_of(f, "keygate.db"), 0600);
+    assert_int_equal(mode_of(f, "keygate.db-wal"), 0600);
+}
+
 static void a_start_killed_half_way_can_be_repeated(void **state)
 {
     struct fixture *f = *state;
@@ -360,6 +389,8 @@ int main(void)
         OPEN_TEST(a_missing_master_key_is_refused),
         OPEN_TEST(a_wrong_master_key_is_refused),
         OPEN_TEST(a_master_key_open_to_others_is_refused),
+        CLOSED_TEST(a_directory_that_everyone_may_write_is_refused_and_left_empty),
+        OPEN_TEST(a_database_open_to_others_is_made_private),
         CLOSED_TEST(a_start_killed_half_way_can_be_repeated),
         OPEN_TEST(a_second_opener_is_refused),
         OPEN_TEST(a_newer_database_is_refused),
