@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "keyctl/keyctl.h"
 
+#include "base/distance.h"
 #include "base/uuid.h"
 
 #include <stdarg.h>
@@ -27,37 +28,10 @@ int usage_error(const char *fmt, ...)
     return KG_CTL_USAGE;
 }
 
-/* Edit distance, for "did you mean"; words longer than this are no typing mistakes. */
-#define WORD_MAX 24
-
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[WORD_MAX + 1];
-    size_t len = strlen(b);
-
-    if (strlen(a) > WORD_MAX || len > WORD_MAX)
-        return WORD_MAX;
-    for (size_t j = 0; j <= len; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i;
-        for (size_t j = 1; j <= len; j++) {
-            size_t change = diagonal + (a[i - 1] != b[j - 1]);
-            size_t shorter = row[j] < row[j - 1] ? row[j] : row[j - 1];
-
-            diagonal = row[j];
-            row[j] = change < shorter + 1 ? change : shorter + 1;
-        }
-    }
-    return row[len];
-}
-
 /* Remembers the candidate nearest to word, if it is near at all. */
-static void consider(const char *word, const char *candidate, size_t *best, const char **nearest)
+static void consider(const char *word, const char *candidate, unsigned *best, const char **nearest)
 {
-    size_t d = distance(word, candidate);
+    unsigned d = kg_distance(word, candidate);
 
     if (d >= *best)
         return;
@@ -68,7 +42,7 @@ static void consider(const char *word, const char *candidate, size_t *best, cons
 static int unknown_noun(const char *word)
 {
     const char *nearest = NULL;
-    size_t best = 3;
+    unsigned best = 3;
 
     consider(word, "status", &best, &nearest);
     consider(word, "stats", &best, &nearest);
@@ -89,7 +63,7 @@ static int unknown_verb(const struct noun *noun, const char *word)
 {
     char have[64] = "";
     const char *nearest = NULL;
-    size_t best = 3;
+    unsigned best = 3;
 
     for (int verb = 0; verb < VERBS; verb++) {
         size_t len = strlen(have);
@@ -109,7 +83,7 @@ static int unknown_flag(const struct command *command, const char *name)
     const struct noun *noun = command->noun;
     const char *verb = verb_names[command->verb];
     const char *nearest = NULL;
-    size_t best = 4;
+    unsigned best = 4;
 
     if (strcmp(noun->name, "key") == 0 && strcmp(name, "key") == 0)
         return usage_error("a key is never an argument, where every user of this machine could read it; "

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "keygated/setting.h"
 
+#include "base/distance.h"
+
 #include <stdio.h>
 
 #define MS     1u
@@ -120,29 +122,6 @@ bool kg_setting_is_group(const char *name)
     return false;
 }
 
-/* Levenshtein's distance. Neither text is longer than KG_SETTING_PATH_MAX. */
-static unsigned distance(const char *a, const char *b)
-{
-    unsigned row[KG_SETTING_PATH_MAX + 1];
-    size_t b_len = strlen(b);
-
-    for (unsigned j = 0; j <= b_len; j++)
-        row[j] = j;
-    for (unsigned i = 1; a[i - 1]; i++) {
-        unsigned diagonal = row[0];
-
-        row[0] = i;
-        for (unsigned j = 1; j <= b_len; j++) {
-            unsigned best = diagonal + (a[i - 1] != b[j - 1]);
-
-            diagonal = row[j];
-            best = best < row[j] + 1 ? best : row[j] + 1;
-            row[j] = best < row[j - 1] + 1 ? best : row[j - 1] + 1;
-        }
-    }
-    return row[b_len];
-}
-
 static const char *leaf(const char *path)
 {
     const char *dot = strrchr(path, '.');
@@ -157,7 +136,7 @@ const char *kg_setting_nearest(const char *path, char group[KG_SETTING_PATH_MAX 
 
     for (size_t i = 0; i < KG_SETTINGS; i++) {
         const char *known = kg_settings[i].path, *dot = strchr(known, '.');
-        unsigned far = distance(path, known);
+        unsigned far = kg_distance(path, known);
 
         if (strcmp(leaf(path), leaf(known)) == 0 && far > 1)
             far = 1;
@@ -166,7 +145,7 @@ const char *kg_setting_nearest(const char *path, char group[KG_SETTING_PATH_MAX 
             found = known;
         }
         snprintf(group, KG_SETTING_PATH_MAX + 1, "%.*s", dot ? (int)(dot - known) : 0, known);
-        if (dot && distance(path, group) < best)
+        if (dot && kg_distance(path, group) < best)
             return group;
     }
     return found;
