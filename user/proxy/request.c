@@ -232,25 +232,36 @@ static void pass(struct kg_client *client, const struct kg_framing *framing, con
     kg_upstream_start(client);
 }
 
+/* What the head asks for, and where it ends: 0, or the status to refuse it with, negated. */
+static int understand(struct kg_head *head, struct kg_framing *framing, struct kg_target *target,
+                      struct kg_writer *path)
+{
+    const char *why;
+    int rc = kg_framing_request(head, framing, &why);
+
+    if (rc != 0)
+        return rc;
+    rc = kg_target_parse(head, framing->host, target, &why);
+    if (rc != 0)
+        return rc;
+    if (!kg_slice_eq(target->path, KG_SLICE("*")))
+        return kg_path_normalize(target->path, path, &why);
+    kg_put(path, target->path);
+    return 0;
+}
+
 void kg_request_begin(struct kg_client *client, size_t head_len)
 {
     struct kg_worker *worker = client->worker;
     struct kg_request *request = &client->request;
+    struct kg_writer path = kg_writer_of(worker->path, KG_PATH_SCRATCH);
     struct kg_framing framing;
     struct kg_target target;
     struct kg_match match;
-    const char *why;
 
     begin(client, head_len);
-    int rc = kg_framing_request(&worker->head, &framing, &why);
-    if (rc == 0)
-        rc = kg_target_parse(&worker->head, framing.host, &target, &why);
-    struct kg_writer path = kg_writer_of(worker->path, KG_PATH_SCRATCH);
-    if (rc == 0 && kg_slice_eq(target.path, KG_SLICE("*")))
-        kg_put(&path, target.path);
-    else if (rc == 0)
-        rc = kg_path_normalize(target.path, &path, &why);
-    if (rc < 0) {
+    int rc = understand(&worker->head, &framing, &target, &path);
+    if (rc != 0) {
         kg_request_refuse(client, (unsigned)-rc);
         return;
     }
