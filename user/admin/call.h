@@ -66,7 +66,7 @@ void kg_reply_json(struct kg_call *call, unsigned status, json_t *json);
 void kg_reply_empty(struct kg_call *call, unsigned status);
 /* {"message": text}: static or short text. */
 void kg_reply_message(struct kg_call *call, unsigned status, const char *text);
-/* Kong's error object; its code chooses the status (reference/kong.md 6.3). */
+/* Kong's error object; its code chooses the status. */
 void kg_reply_problem(struct kg_call *call, json_t *problem);
 /* {code, name, message}: for what the schema room has no problem. */
 json_t *kg_problem_new(int code, const char *name, const char *fmt, ...)

@@ -25,7 +25,7 @@ void kg_reply_message(struct kg_call *call, unsigned status, const char *text)
     kg_reply_json(call, status, json_pack("{s:s}", "message", text));
 }
 
-/* reference/kong.md 6.3; whatever is not named there is the client's mistake. */
+/* By Kong's error codes; whatever is not named here is the client's mistake. */
 static unsigned status_of_code(json_int_t code)
 {
     switch (code) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The table of entities (reference/kong.md 1.10, 4, 5.2) and of the plugins' types. Only what keygate can
+/* The table of entities, in Kong's shapes, and of the plugins' types. Only what keygate can
  * honour is in it. */
 #include "model/checks.h"
 #include "base/assert.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Kong's error objects (reference/kong.md 6.3): {code, name, message, fields}. */
+/* Kong's error objects: {code, name, message, fields}. */
 #include "model/checks.h"
 #include "base/assert.h"
 #include "base/mem.h"

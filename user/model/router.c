@@ -10,7 +10,7 @@
 #define NO_METHOD UINT32_MAX
 #define HOST_MAX  255 /* RFC 1035, 2.3.4; a longer Host matches only routes without hosts */
 
-/* One path of one route (or a route without paths): what the priorities of reference/kong.md 5.5 compare. */
+/* One path of one route (or a route without paths): what the priorities compare (router.h). */
 struct candidate {
     const struct kg_route *route;
     uint64_t rank;     /* attribute kinds, then whether all hosts are whole names, then the path's length */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The router: which route a request's method, host and path belong to, by Kong's traditional_compatible rules
- * (reference/kong.md 5.4 and 5.5) with two deliberate differences: hosts ignore case, and ties go to the
- * oldest route. Built on the control thread from all routes at once, immutable afterwards, read by any
- * worker. Matching allocates nothing, and its cost depends on the length of host and path, not on how many
- * routes there are.
+ * with two deliberate differences: hosts ignore case, and ties go to the oldest route. A route that sets more
+ * of hosts, methods and paths wins; then one whose hosts have no wildcard; then the longer path. Built on the
+ * control thread from all routes at once, immutable afterwards, read by any worker. Matching allocates
+ * nothing, and its cost depends on the length of host and path, not on how many routes there are.
  *
  * Inside: a hash table of hosts (whole names, "*.suffix" by its suffix, "prefix.*" by its prefix, and one
  * entry for routes without hosts), and behind each host a radix trie of path prefixes. What is best for each

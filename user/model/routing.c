@@ -114,7 +114,7 @@ static void hang_plugins(const struct kg_pmap *services, const struct kg_pmap *r
     free(records.items);
 }
 
-/* reference/kong.md 8.4: route+service, then route, then service, then global. */
+/* As Kong does: route+service, then route, then service, then global. */
 static unsigned specificity(const struct kg_plugin_record *plugin)
 {
     return (plugin->route_id[0] != '\0') * 2u + (plugin->service_id[0] != '\0');

@@ -84,8 +84,8 @@ enum kg_write { KG_WRITE_CREATE, KG_WRITE_REPLACE, KG_WRITE_PATCH };
 
 /*
  * Turns what a client sent into a whole entity: shorthand (service `url`) expanded, types checked, unknown
- * fields refused, defaults and automatic fields filled, records merged for KG_WRITE_PATCH (reference/kong.md
- * 4 and 6). 0 or -EINVAL.
+ * fields refused, defaults and automatic fields filled, records merged for KG_WRITE_PATCH. 0 or
+ * -EINVAL.
  *
  * - old: the stored entity for REPLACE and PATCH (NULL for a REPLACE that creates)
  * - result: on success a new reference to the full entity, every field present, unset ones null

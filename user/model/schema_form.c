@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* application/x-www-form-urlencoded bodies into the JSON that the schema takes (reference/kong.md 6.1). */
+/* application/x-www-form-urlencoded bodies into the JSON that the schema takes, by Kong's naming. */
 #include "model/checks.h"
 #include "base/cursor.h"
 #include "base/mem.h"

@@ -46,8 +46,7 @@ struct kg_route {
     struct kg_slice name;             /* may be empty */
     const struct kg_service *service; /* NULL: 503 "no Service found with those values" */
     bool strip_path, preserve_host;
-    /* Effective plugins, one for each name, the most specific scope winning (reference/kong.md 8.4), highest
-     * priority first. */
+    /* Effective plugins, one for each name, the most specific scope winning, highest priority first. */
     const struct kg_plugin_use *plugins;
     size_t plugin_count;
 };
@@ -80,7 +79,7 @@ struct kg_match {
     size_t prefix_len; /* bytes of path that the route's path matched; 0 for a route without paths */
 };
 
-/* The winning route (reference/kong.md 5.4 and 5.5; ties: oldest first) or false. Worker threads; no
+/* The winning route (router.h has the rules) or false. Worker threads; no
  * allocation. */
 bool kg_snapshot_route(const struct kg_snapshot *snapshot, const struct kg_route_query *query,
                        struct kg_match *match);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * key-auth: who a request comes from, by the key in a header or a query argument (reference/kong.md 1). Keys
- * are compared by their HMAC alone; looking one up costs the same whether it is known, unknown or expired.
+ * key-auth: who a request comes from, by the key in a header or a query argument, found as Kong finds it.
+ * Keys are compared by their HMAC alone; looking one up costs the same whether it is known, unknown or
+ * expired.
  */
 #include "policy/policy.h"
 
@@ -198,7 +199,7 @@ static void find_in_query(struct kg_slice query, const struct key_name *name, st
     find->encoded = true;
     if (count > 1)
         find->found = FOUND_SEVERAL;
-    /* "?apikey" without '=' is there, but is no key: the next name's turn (reference/kong.md 1.2). */
+    /* "?apikey" without '=' is there, but is no key: the next name's turn, as in Kong. */
     else if (count == 1 && !bare)
         find->found = FOUND_KEY;
 }

@@ -211,7 +211,7 @@ bool kg_forward_response_head(struct kg_client *client, const struct kg_response
 /* An interim response (1xx), from worker->head. */
 bool kg_forward_interim_head(struct kg_client *client, struct kg_writer *out);
 
-/* path.c: reference/kong.md 5.7, v0. */
+/* path.c: Kong's path_handling v0. */
 void kg_upstream_path(struct kg_slice service_path, struct kg_slice path, size_t prefix_len, bool strip,
                       struct kg_writer *out);
 
