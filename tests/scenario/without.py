@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Runs a command on a kernel that seems to lack a system call: it fails with ENOSYS (a seccomp filter does it).
 
-    without.py bpf|io_uring COMMAND...
+    without.py bpf|io_uring|io_uring_register COMMAND...
 """
 
 import ctypes
@@ -12,7 +12,7 @@ import platform
 import struct
 import sys
 
-NUMBERS = {"io_uring": 425, "bpf": {"x86_64": 321, "aarch64": 280}[platform.machine()]}
+NUMBERS = {"io_uring": 425, "io_uring_register": 427, "bpf": {"x86_64": 321, "aarch64": 280}[platform.machine()]}
 
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 22, 2
 LOAD, JUMP_IF_EQUAL, RETURN = 0x20, 0x15, 0x06
