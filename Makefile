@@ -45,11 +45,12 @@ LIB := $(BUILD)/libkeygate.a
 SKEL := $(BUILD)/gen/keygate.skel.h
 UNIT_BINS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRCS))
 BPF_TEST_BINS := $(patsubst tests/bpf/%.c,$(BUILD)/bpf-test/%,$(sort $(wildcard tests/bpf/test_*.c)))
+BENCH_BINS := $(BUILD)/bench/relay
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_LIB_SRCS := $(wildcard user/base/*.c user/http/*.c)
 FUZZ_SECONDS ?= 20
 
-.PHONY: all help demo run test unit bpf-test scenario lint format fuzz-smoke clean deps
+.PHONY: all help demo run test bench unit bpf-test scenario lint format fuzz-smoke clean deps
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -60,6 +61,7 @@ help:
 	@echo 'make demo     install what is missing, build, and show the main job step by step'
 	@echo 'make run      the same set-up on 127.0.0.1:9080, left running for you to play with'
 	@echo 'make test     install what is missing, build, run all tests'
+	@echo 'make bench    install what is missing, build, and measure the proxy beside nginx and HAProxy'
 	@echo 'make lint     format, static analysis and room order'
 	@echo 'make format   lay the sources out as clang-format wants them'
 	@echo 'make fuzz-smoke  a short run of every fuzz target'
@@ -107,6 +109,11 @@ $(BUILD)/bpf-test/%: $(BUILD)/obj/tests/bpf/%.o $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(DAEMON_LIBS)
 
+$(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -luring
+
 # libFuzzer is clang's, so a fuzz target compiles the two rooms it may use anew, by clang.
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB_SRCS) $(wildcard user/base/*.h user/http/*.h)
 	@mkdir -p $(@D)
@@ -128,12 +135,18 @@ demo run:
 
 test:
 	$(Q)scripts/deps.sh test
-	$(Q)$(MAKE) --no-print-directory all unit bpf-test
+	$(Q)$(MAKE) --no-print-directory all unit bpf-test $(BENCH_BINS)
 	$(Q)tests/run $(BUILD)
 
 # Only the scenarios of the built programs.
-scenario: all
+scenario: all $(BENCH_BINS)
 	$(Q)tests/run $(BUILD) tests/scenario/*.bats
+
+# How long and which cases: BENCH_ROUNDS, BENCH_SECONDS, BENCH_CASES; see docs/benchmarks.md.
+bench:
+	$(Q)scripts/deps.sh bench
+	$(Q)$(MAKE) --no-print-directory all $(BENCH_BINS)
+	$(Q)KEYGATE_BUILD=$(BUILD) scripts/bench
 
 lint:
 	$(Q)scripts/deps.sh lint

@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-2-Clause
-# Installs the Debian packages that are missing for one of: build, demo, test, lint. Says nothing when none is.
-# Usage: scripts/deps.sh [build|demo|test|lint]...
+# Installs the Debian packages that are missing for one of: build, demo, bench, test, lint. Says nothing when none is.
+# Usage: scripts/deps.sh [build|demo|bench|test|lint]...
 set -euo pipefail
 
 # libc6-dev and linux-libc-dev (asm/types.h for the BPF side) are only recommended by the compilers.
 build=(gcc make clang bpftool pkg-config libc6-dev linux-libc-dev zlib1g-dev libelf-dev libbpf-dev liburing-dev
     libssl-dev libsqlite3-dev libyaml-dev libjansson-dev libc-ares-dev)
 demo=("${build[@]}" python3-httpbin gunicorn curl iproute2 jq)
+# nginx-light brings the echo module, by which the upstream reads a body to its end before it answers.
+bench=("${build[@]}" nginx-light haproxy wrk python3 iproute2 util-linux)
 # The linters are tested too.
 lint=("${build[@]}" clang-format clang-tidy cppcheck shellcheck)
 # libclang-rt holds the fuzzer and sanitizer libraries of clang; bats needs procps for its time limit.
-test=("${demo[@]}" "${lint[@]}" libcmocka-dev libclang-rt-14-dev bats procps python3 ethtool netcat-openbsd wrk)
+test=("${demo[@]}" "${bench[@]}" "${lint[@]}" libcmocka-dev libclang-rt-14-dev bats procps ethtool netcat-openbsd)
 
 die()
 {
@@ -38,6 +40,24 @@ known()
     for name in "$@"; do
         apt-cache show --no-all-versions "$name" >/dev/null 2>&1 || return 1
     done
+}
+
+# nginx and HAProxy come as services that would listen at once; what is installed here is only for our own use of it.
+policy=/usr/sbin/policy-rc.d
+made_policy=''
+
+keep_services_off()
+{
+    [[ ! -e $policy ]] || return 0
+    made_policy=1
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+}
+
+clean_up()
+{
+    [[ -z $made_policy ]] || rm -f "$policy"
+    rm -f "$log"
 }
 
 install()
@@ -79,9 +99,10 @@ main()
         case $group in
         build) wanted+=("${build[@]}") ;;
         demo) wanted+=("${demo[@]}") ;;
+        bench) wanted+=("${bench[@]}") ;;
         test) wanted+=("${test[@]}") ;;
         lint) wanted+=("${lint[@]}") ;;
-        *) die "unknown group '$group'; there are build, demo, test and lint" ;;
+        *) die "unknown group '$group'; there are build, demo, bench, test and lint" ;;
         esac
     done
     mapfile -t wanted < <(printf '%s\n' "${wanted[@]}" | sort -u)
@@ -90,7 +111,9 @@ main()
     command -v apt-get >/dev/null || die "missing are ${names[*]}, and there is no apt-get to install them"
     [[ $EUID -eq 0 ]] || die "missing are ${names[*]}, and only root can install them: sudo scripts/deps.sh $*"
     log=$(mktemp)
-    trap 'rm -f "$log"' EXIT
+    trap clean_up EXIT
+    trap 'exit 130' INT TERM
+    keep_services_off
     install_missing "${names[@]}"
 }
 
