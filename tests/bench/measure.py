@@ -1,0 +1,285 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Measures keygate beside nginx, HAProxy and a bare relay. Started by scripts/bench; docs/benchmarks.md says what and how.
+
+    measure.py BUILD FOLDER     writes BUILD/bench/http.json (or BENCH_OUT), and a table for people to standard output
+"""
+
+import collections
+import http.client
+import json
+import os
+import resource
+import signal
+import socket
+import statistics
+import struct
+import sys
+
+from subjects import ANSWER, LOAD_CPU, PROXY_CPU, Failed, World, route_path
+
+ALL = ("keygate", "nginx", "haproxy", "relay")
+PROXIES = ALL[:3]  # those that know HTTP
+
+# The requests of a case: `routes` 1 or MANY, `keys` the file they come from.
+Case = collections.namedtuple("Case", "connections path length subjects method body routes keys status",
+                              defaults=("GET", 0, 1, "right", 200))
+MANY = "many"
+LOADS = {
+    "get_1": Case(1, "/", 128, ALL),
+    "get_64": Case(64, "/", 128, ALL),
+    "get_512": Case(512, "/", 128, ALL),
+    "wrong_key": Case(64, "/", None, PROXIES, keys="wrong", status=401),
+    "answer_64k": Case(64, "/size/64k", 65536, ALL),
+    "answer_1m": Case(16, "/size/1m", 1048576, ALL),
+    "post_16k": Case(64, "/post", 128, ALL, method="POST", body=16384),
+    "routes_1": Case(64, "ROUTE", 128, PROXIES),
+    "routes_10000": Case(64, "ROUTE", 128, PROXIES, routes=MANY),
+}
+IDLE = "idle"
+TOGETHER = [{"routes_1", "routes_10000"}]  # compared with each other, so measured in the same rounds
+
+UNITS = {"cpu_us_per_request": "us", "requests_per_second": "1/s", "p50_ms": "ms", "p99_ms": "ms",
+         "rss_bytes_per_connection": "bytes"}
+
+# case, other subject (or case of keygate), metric, at most
+TARGETS = [
+    ("get_64", "nginx", "cpu_us_per_request", 0.70), ("get_512", "nginx", "cpu_us_per_request", 0.70),
+    ("get_64", "haproxy", "cpu_us_per_request", 0.65), ("get_512", "haproxy", "cpu_us_per_request", 0.65),
+    ("get_64", "relay", "cpu_us_per_request", 1.15), ("get_512", "relay", "cpu_us_per_request", 1.15),
+    ("wrong_key", "nginx", "cpu_us_per_request", 0.60),
+    ("answer_64k", "nginx", "cpu_us_per_request", 0.85),
+    ("answer_1m", "haproxy", "cpu_us_per_request", 1.00),
+    ("routes_10000", "routes_1", "cpu_us_per_request", 1.05),
+    *((case, "nginx", "p99_ms", 1.00) for case in LOADS),
+]
+IDLE_TARGET = 1024
+
+
+def number(name, default, least=1):
+    text = os.environ.get(name, "") or str(default)
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= 1000000:
+        raise Failed(f"{name}={text}: a whole number from {least} on is wanted")
+    return int(text)
+
+
+def chosen_cases():
+    known = [*LOADS, IDLE]
+    names = os.environ.get("BENCH_CASES", "").replace(",", " ").split() or known
+    for name in names:
+        if name not in known:
+            raise Failed(f"BENCH_CASES: no case {name}; there are {' '.join(known)}")
+    return [name for name in known if name in names]
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+class Bench:
+    def __init__(self, world, seconds, rounds):
+        self.world, self.seconds, self.rounds = world, seconds, rounds
+        self.subjects = {}  # (subject, routes) → (process, port)
+        self.samples = {}  # (case, subject) → metric → one value for each round
+
+    def subject(self, name, routes):
+        if (name, routes) not in self.subjects:
+            count = self.world.routes if routes == MANY else 1
+            say(f"bench: starting {name}, {count} route{'s' * (count > 1)}")
+            self.subjects[name, routes] = self.world.start(name, count)
+        return self.subjects[name, routes]
+
+    def path(self, case):
+        return route_path(self.world.routes * 7 // 9) if case.path == "ROUTE" else case.path
+
+    def check(self, name, subject):
+        """It does the job: the right answer to this request, and the upstream is told who asks."""
+        case = LOADS[name]
+        _, port = self.subject(subject, case.routes)
+        keys = {"right": self.world.keys[0], "wrong": "wrong"}
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+
+        def ask(path, method="GET", body=None, key=keys[case.keys]):
+            connection.request(method, path, body, {"apikey": key})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+        status, body = ask(self.path(case), case.method, "x" * case.body if case.body else None)
+        if status != case.status or (case.length is not None and len(body) != case.length):
+            raise Failed(f"{name}: {subject} answered {status} with {len(body)} bytes")
+        if subject != "relay":
+            if case.routes == 1 and ask("/who", key=keys["right"]) != (200, b"u0"):
+                raise Failed(f"{name}: {subject} does not tell the upstream who asks")
+            if ask(self.path(case), key="no such key")[0] != 401:
+                raise Failed(f"{name}: {subject} lets a wrong key in")
+        connection.close()
+
+    def load(self, name, subject, seconds):
+        case = LOADS[name]
+        process, port = self.subject(subject, case.routes)
+        before = process.cpu_ns()
+        wrk = self.world.run(
+            ["wrk", "-t", "1", "-c", str(case.connections), "-d", str(seconds), "--timeout", "10", "--latency",
+             "-s", f"{os.path.dirname(os.path.abspath(__file__))}/load.lua", f"http://127.0.0.1:{port}", "--",
+             case.method, self.path(case), str(case.body), f"{self.world.folder}/{case.keys}.keys"], LOAD_CPU, "wrk")
+        wrk.child.wait(seconds + 60)
+        cpu = process.cpu_ns() - before
+        self.world.stop(wrk)
+        process.check()
+        with open(wrk.log, encoding="utf-8") as file:
+            text = file.read()
+        os.unlink(wrk.log)
+        done = [line.split()[1:] for line in text.splitlines() if line.startswith("DONE ")]
+        if not done:
+            raise Failed(f"{name}: wrk failed at {subject}: {text}")
+        requests, us, bad_status, errors, p50, p99 = (int(word) for word in done[0])
+        wanted_bad = requests if case.status >= 400 else 0
+        if requests == 0 or errors > 0 or bad_status != wanted_bad:
+            raise Failed(f"{name}: {subject} gave {requests} answers, {bad_status} with an error status, and failed {errors} times")
+        return {"cpu_us_per_request": cpu / 1000 / requests, "requests_per_second": requests * 1e6 / us,
+                "p50_ms": p50 / 1000, "p99_ms": p99 / 1000}
+
+    def keep(self, name, subject, values):
+        kept = self.samples.setdefault((name, subject), {})
+        for metric, value in values.items():
+            kept.setdefault(metric, []).append(value)
+
+    def measure(self, names):
+        """These cases in the same rounds: each round has every subject of every case once."""
+        turns = [(name, subject) for subject in ALL for name in names if subject in LOADS[name].subjects]
+        for name, subject in turns:
+            self.check(name, subject)
+        for turn in range(self.rounds):
+            say(f"bench: {' and '.join(names)}: round {turn + 1} of {self.rounds}")
+            for name, subject in turns:
+                self.keep(name, subject, self.load(name, subject, self.seconds))
+
+    def measure_idle(self):
+        """Memory for each client that was answered once and stays."""
+        count = min(10000, self.world.clients)
+        for turn in range(min(self.rounds, 3)):
+            say(f"bench: {IDLE}: {count} connections, round {turn + 1} of {min(self.rounds, 3)}")
+            for subject in PROXIES:
+                process, port = self.world.start(subject, 1)
+                before = process.rss()
+                clients = open_clients(port, count, self.world.keys)
+                grown = process.rss() - before
+                process.check()
+                for client in clients:
+                    client.close()
+                self.world.stop(process)
+                self.keep(IDLE, subject, {"rss_bytes_per_connection": max(grown, 0) / count})
+
+
+def open_clients(port, count, keys):
+    clients = []
+    for index in range(count):
+        client = socket.create_connection(("127.0.0.1", port), 20)
+        # Ends by a reset: tens of thousands of closed ones would else keep the ports.
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        clients.append(client)
+        client.sendall(f"GET / HTTP/1.1\r\nHost: bench\r\napikey: {keys[index % len(keys)]}\r\n\r\n".encode())
+        answer = b""
+        while ANSWER.encode() not in answer:
+            part = client.recv(4096)
+            if not part:
+                raise Failed(f"{IDLE}: connection {index} was closed: {answer.decode()}")
+            answer += part
+    return clients
+
+
+def figures(samples):
+    return [{"case": case, "subject": subject, "metric": metric, "unit": UNITS[metric],
+             "median": statistics.median(values), "min": min(values), "max": max(values)}
+            for (case, subject), metrics in samples.items() for metric, values in metrics.items()]
+
+
+def digits(value):
+    return f"{value:.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.2f}"
+
+
+def table(samples):
+    yield "| case | subject | CPU µs/request | requests/s | p50 ms | p99 ms | CPU busy |"
+    yield "|---|---|---|---|---|---|---|"
+    for (case, subject), metrics in samples.items():
+        if case == IDLE:
+            continue
+        cells = [f"{digits(statistics.median(values))} ({digits(min(values))}–{digits(max(values))})" for values in metrics.values()]
+        busy = statistics.median(metrics["cpu_us_per_request"]) * statistics.median(metrics["requests_per_second"]) / 1e4
+        yield f"| {case} | {subject} | {' | '.join(cells)} | {busy:.0f} % |"
+    idle = {subject: metrics for (case, subject), metrics in samples.items() if case == IDLE}
+    if idle:
+        yield ""
+        yield "| case | subject | bytes of memory/connection |"
+        yield "|---|---|---|"
+    for subject, metrics in idle.items():
+        values = metrics["rss_bytes_per_connection"]
+        yield f"| {IDLE} | {subject} | {statistics.median(values):.0f} ({min(values):.0f}–{max(values):.0f}) |"
+
+
+def targets(samples):
+    """Medians of the ratios of the same rounds."""
+    rows = []
+    for case, other, metric, limit in TARGETS:
+        ours = samples.get((case, "keygate"))
+        theirs = samples.get((other, "keygate") if other in LOADS else (case, other))
+        if ours and theirs:
+            ratio = statistics.median(a / b for a, b in zip(ours[metric], theirs[metric]))
+            rows.append((case, metric, other, f"{ratio:.2f}", f"{limit:.2f}", ratio <= limit))
+    if (IDLE, "keygate") in samples:
+        size = statistics.median(samples[IDLE, "keygate"]["rss_bytes_per_connection"])
+        rows.append((IDLE, "rss_bytes_per_connection", "-", f"{size:.0f}", str(IDLE_TARGET), size <= IDLE_TARGET))
+    yield "| case | metric | keygate against | ratio | at most | |"
+    yield "|---|---|---|---|---|---|"
+    for *cells, good in rows:
+        yield f"| {' | '.join(cells)} | {'met' if good else 'missed'} |"
+
+
+def groups(names):
+    left = [name for name in names if name != IDLE]
+    while left:
+        group = next((group for group in TOGETHER if left[0] in group), {left[0]})
+        yield [name for name in left if name in group]
+        left = [name for name in left if name not in group]
+
+
+def run(build, folder):
+    rounds, seconds, cases = number("BENCH_ROUNDS", 5), number("BENCH_SECONDS", 1), chosen_cases()
+    if not {PROXY_CPU, LOAD_CPU} <= os.sched_getaffinity(0):
+        raise Failed(f"CPUs {PROXY_CPU} and {LOAD_CPU} are needed, one for the proxy and one for all else")
+    os.sched_setaffinity(0, {LOAD_CPU})
+    files = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 65536)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    # HAProxy wants two descriptors for each client it may have.
+    clients = min(10000, files * 2 // 5)
+    world = World(folder, build, files, number("BENCH_KEYS", 10000), number("BENCH_ROUTES", 10000, 2), clients)
+    bench = Bench(world, seconds, rounds)
+    try:
+        world.start_upstream()
+        for names in groups(cases):
+            bench.measure(names)
+        if IDLE in cases:
+            bench.measure_idle()
+    finally:
+        world.stop_all()
+    with open(os.environ.get("BENCH_OUT") or f"{build}/bench/http.json", "w", encoding="utf-8") as file:
+        json.dump(figures(bench.samples), file, indent=1)
+        file.write("\n")
+    print("\n".join([*table(bench.samples), "", *targets(bench.samples)]))
+
+
+def main():
+    def ended(signum, frame):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(128 + signum)
+
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, ended)
+    try:
+        run(sys.argv[1], sys.argv[2])
+    except Failed as why:
+        sys.exit(f"bench: {why}")
+
+
+main()

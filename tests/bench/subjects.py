@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The programs of the benchmark: the upstream, and keygate, nginx, HAProxy and the relay in front of it, each set up for the
+same job. All listen on 127.0.0.1 only, in a network namespace of their own."""
+
+import ctypes
+import http.client
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+PROXY_CPU, LOAD_CPU = 0, 1
+UPSTREAM_PORT = 8000
+ANSWER = "x" * 128
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+UPSTREAM = """\
+load_module /usr/lib/nginx/modules/ngx_http_echo_module.so;
+daemon off;
+pid {dir}/upstream.pid;
+error_log {dir}/upstream.log warn;
+worker_processes 1;
+worker_rlimit_nofile {files};
+events {{ worker_connections {connections}; }}
+http {{
+    access_log off;
+    client_body_temp_path {dir}/upstream-body;
+    client_body_buffer_size 32k;
+    keepalive_timeout 600s;
+    keepalive_requests 1000000000;
+    open_file_cache max=16;
+    open_file_cache_valid 600s;
+    sendfile on;
+    tcp_nopush on;
+    server {{
+        listen 127.0.0.1:{upstream} backlog=4096;
+        location / {{ return 200 "{answer}"; }}
+        location /size/ {{ root {dir}; }}
+        location /post {{ echo_read_request_body; echo_exec /posted; }}
+        location /posted {{ return 200 "{answer}"; }}
+        location /who {{ return 200 "$http_x_consumer_username"; }}
+    }}
+}}
+"""
+
+NGINX = """\
+daemon off;
+pid {dir}/{name}.pid;
+error_log {dir}/{name}.log warn;
+worker_processes 1;
+worker_rlimit_nofile {files};
+events {{ worker_connections {connections}; }}
+http {{
+    access_log off;
+    client_body_temp_path {dir}/{name}-body;
+    proxy_temp_path {dir}/{name}-proxy;
+    client_body_buffer_size 32k;
+    keepalive_timeout 600s;
+    keepalive_requests 1000000000;
+    map_hash_max_size 65536;
+    map_hash_bucket_size 128;
+    map $http_apikey $consumer {{
+        default "";
+        include {dir}/nginx.map;
+    }}
+    upstream up {{
+        server 127.0.0.1:{upstream};
+        keepalive 512;
+        keepalive_requests 1000000000;
+        keepalive_timeout 600s;
+    }}
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header X-Consumer-Username $consumer;
+    proxy_buffers 8 16k;
+    proxy_max_temp_file_size 0;
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        if ($consumer = "") {{ return 401; }}
+{locations}
+    }}
+}}
+"""
+
+HAPROXY = """\
+global
+    nbthread 1
+    maxconn {clients}
+    stats maxconn 1
+defaults
+    mode http
+    timeout connect 10s
+    timeout client 600s
+    timeout server 600s
+    timeout http-keep-alive 600s
+    option http-keep-alive
+    http-reuse always
+frontend in
+    bind 127.0.0.1:{port} backlog 4096
+    http-request set-var(txn.who) req.hdr(apikey),map_str({dir}/haproxy.map)
+    http-request return status 401 content-type application/json string "{{}}" unless {{ var(txn.who) -m found }}
+    http-request set-header X-Consumer-Username %[var(txn.who)]
+{routing}
+backend up
+    server up 127.0.0.1:{upstream} pool-max-conn 512
+"""
+
+
+class Failed(Exception):
+    """A sentence for whoever ran the benchmark."""
+
+
+def make_keys(count, seed):
+    """Keys as keygate makes them: 32 letters and digits. The same in every run, as the figures should be."""
+    dice = random.Random(seed)
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    return ["".join(dice.choices(letters, k=32)) for _ in range(count)]
+
+
+def route_path(number):
+    return f"/r/{number}/"
+
+
+class Process:
+    """A program pinned to one CPU, and everything it starts. It ends with us, whatever ends us."""
+
+    def __init__(self, command, cpu, log):
+        def in_child():
+            LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+            os.sched_setaffinity(0, {cpu})
+
+        self.log = log
+        self.undo = None  # a command that takes away what the program leaves behind
+        with open(log, "ab") as out:
+            # A session of its own: Ctrl-C is for us alone, and we end it.
+            self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=in_child,
+                                          start_new_session=True)
+
+    def pids(self):
+        found, left = [], [self.child.pid]
+        while left:
+            pid = left.pop()
+            found.append(pid)
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
+                    left += [int(word) for word in file.read().split()]
+        return found
+
+    def cpu_ns(self):
+        """Time on a CPU of all threads, by the scheduler's own count."""
+        total = 0
+        for pid in self.pids():
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
+                    total += int(file.read().split()[0])
+        return total
+
+    def rss(self):
+        pages = 0
+        for pid in self.pids():
+            with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+                pages += int(file.read().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def check(self):
+        if self.child.poll() is not None:
+            with open(self.log, encoding="utf-8", errors="replace") as file:
+                raise Failed(f"{self.child.args[0]} ended by itself: {file.read()[-2000:]}")
+
+    def stop(self):
+        if self.child.poll() is None:
+            self.child.terminate()
+            try:
+                self.child.wait(15)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+                self.child.wait()
+
+
+class AdminConnection(http.client.HTTPConnection):
+    """The Admin API on its UNIX socket."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=60)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+    def create(self, path, entity):
+        self.request("POST", path, json.dumps(entity), {"Content-Type": "application/json"})
+        answer = self.getresponse()
+        body = answer.read()
+        if answer.status != 201:
+            raise Failed(f"POST {path}: {answer.status} {body.decode()}")
+
+
+def answers(port):
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1):
+            return True
+    except OSError:
+        return False
+
+
+class World:
+    """All that runs, its files, and the keys."""
+
+    def __init__(self, folder, build, files, keys, routes, clients):
+        self.folder, self.build, self.files, self.routes, self.clients = folder, build, files, routes, clients
+        self.keys = make_keys(keys, 1)
+        self.running = []
+        self.next_port = 9001
+        self.write("right.keys", "".join(key + "\n" for key in self.keys[:1000]))
+        self.write("wrong.keys", "".join(key + "\n" for key in make_keys(1000, 2)))
+        self.write("nginx.map", "".join(f"{key} u{i};\n" for i, key in enumerate(self.keys)))
+        self.write("haproxy.map", "".join(f"{key} u{i}\n" for i, key in enumerate(self.keys)))
+        self.write("routes.map", "".join(f"{route_path(i)} up\n" for i in range(routes)))
+        os.mkdir(f"{folder}/size")
+        for name, size in ("64k", 65536), ("1m", 1048576):
+            self.write(f"size/{name}", "x" * size)
+
+    def write(self, name, text):
+        path = f"{self.folder}/{name}"
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        return path
+
+    def run(self, command, cpu, name):
+        process = Process(command, cpu, f"{self.folder}/{name}.out")
+        self.running.append(process)
+        return process
+
+    def stop(self, process):
+        process.stop()
+        self.running.remove(process)
+        if process.undo:
+            subprocess.run(process.undo, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
+
+    def stop_all(self):
+        while self.running:
+            self.stop(self.running[-1])
+
+    def await_port(self, process, port):
+        deadline = time.monotonic() + 30
+        while not answers(port):
+            process.check()
+            if time.monotonic() > deadline:
+                raise Failed(f"{process.child.args[0]} does not listen after 30 s")
+            time.sleep(0.02)
+        process.check()
+
+    def text(self, template, name, port, **more):
+        return template.format(dir=self.folder, name=name, port=port, upstream=UPSTREAM_PORT, answer=ANSWER,
+                               files=self.files, connections=self.files - 200, clients=self.clients, **more)
+
+    def start_upstream(self):
+        config = self.write("upstream.conf", self.text(UPSTREAM, "upstream", 0))
+        process = self.run(["nginx", "-p", self.folder, "-e", f"{self.folder}/upstream.log", "-c", config], LOAD_CPU, "upstream")
+        self.await_port(process, UPSTREAM_PORT)
+
+    def start(self, subject, routes):
+        """A fresh one; routes: 1, or many. Gives (process, port)."""
+        port, self.next_port = self.next_port, self.next_port + 1
+        process = getattr(self, "start_" + subject)(f"{subject}-{port}", port, routes)
+        self.await_port(process, port)
+        return process, port
+
+    def start_relay(self, name, port, routes):
+        return self.run([f"{self.build}/bench/relay", str(port), str(UPSTREAM_PORT)], PROXY_CPU, name)
+
+    def start_nginx(self, name, port, routes):
+        paths = ["/"] if routes == 1 else [route_path(i) for i in range(routes)]
+        locations = "\n".join(f"        location {path} {{ proxy_pass http://up; }}" for path in paths)
+        config = self.write(name + ".conf", self.text(NGINX, name, port, locations=locations))
+        return self.run(["nginx", "-p", self.folder, "-e", f"{self.folder}/{name}.log", "-c", config], PROXY_CPU, name)
+
+    def start_haproxy(self, name, port, routes):
+        routing = "    default_backend up"
+        if routes > 1:
+            routing = f"    use_backend %[path,map_beg({self.folder}/routes.map)]"
+        config = self.write(name + ".cfg", self.text(HAPROXY, name, port, routing=routing))
+        return self.run(["haproxy", "-db", "-f", config], PROXY_CPU, name)
+
+    def start_keygate(self, name, port, routes):
+        """Begins with a copy of a state that holds the keys: that is made once, over the Admin API like everything."""
+        if not os.path.exists(f"{self.folder}/keys"):
+            process, admin = self.run_keygate("keys", port)
+            for number, key in enumerate(self.keys):
+                admin.create("/consumers", {"username": f"u{number}"})
+                admin.create(f"/consumers/u{number}/key-auth", {"key": key})
+            admin.close()
+            self.stop(process)
+        shutil.copytree(f"{self.folder}/keys", f"{self.folder}/{name}")
+        process, admin = self.run_keygate(name, port)
+        admin.create("/services", {"name": "up", "url": f"http://127.0.0.1:{UPSTREAM_PORT}"})
+        admin.create("/plugins", {"name": "key-auth"})
+        for path in ["/"] if routes == 1 else [route_path(i) for i in range(routes)]:
+            admin.create("/routes", {"service": {"name": "up"}, "paths": [path], "strip_path": False})
+        admin.close()
+        return process
+
+    def run_keygate(self, name, port):
+        # A BPF file system takes no dots.
+        bpf_dir = f"/sys/fs/bpf/{os.path.basename(self.folder)}-{name}".replace(".", "-")
+        settings = {
+            "listen": f'["127.0.0.1:{port}"]', "workers": 1, "user": "nobody", "state_dir": f"{self.folder}/{name}",
+            "admin.socket": f"{self.folder}/{name}.sock", "upstream.max_idle": 512, "upstream.idle_timeout": "10m",
+            "http.keepalive_timeout": "10m", "http.max_connections": self.clients, "guard.threshold": 0,
+            "xdp.bpf_dir": bpf_dir, "log_level": "warn",
+        }
+        command = [f"{self.build}/keygated", "--config", self.write(name + ".yaml", "")]
+        for setting, value in settings.items():
+            command += ["--set", f"{setting}={value}"]
+        process = self.run(command, PROXY_CPU, name)
+        process.undo = [*command, "--detach"]
+        self.await_port(process, port)
+        return process, AdminConnection(f"{self.folder}/{name}.sock")
