@@ -157,8 +157,8 @@ class Bench:
     def measure_idle(self):
         """Memory for each client that was answered once and stays."""
         count = min(10000, self.world.clients)
-        for turn in range(min(self.rounds, 3)):
-            say(f"bench: {IDLE}: {count} connections, round {turn + 1} of {min(self.rounds, 3)}")
+        for turn in range(min(self.rounds, 2)):
+            say(f"bench: {IDLE}: {count} connections, round {turn + 1} of {min(self.rounds, 2)}")
             for subject in PROXIES:
                 process, port = self.world.start(subject, 1)
                 before = process.rss()

@@ -202,12 +202,12 @@ class AdminConnection(http.client.HTTPConnection):
             raise Failed(f"POST {path}: {answer.status} {body.decode()}")
 
 
-def answers(port):
-    try:
-        with socket.create_connection(("127.0.0.1", port), 1):
-            return True
-    except OSError:
-        return False
+def answers(address):
+    """Whether somebody listens on this port of 127.0.0.1, or UNIX socket."""
+    family, at = (socket.AF_INET, ("127.0.0.1", address)) if isinstance(address, int) else (socket.AF_UNIX, address)
+    with socket.socket(family) as client:
+        client.settimeout(1)
+        return client.connect_ex(at) == 0
 
 
 class World:
@@ -248,9 +248,9 @@ class World:
         while self.running:
             self.stop(self.running[-1])
 
-    def await_port(self, process, port):
+    def await_listener(self, process, address):
         deadline = time.monotonic() + 30
-        while not answers(port):
+        while not answers(address):
             process.check()
             if time.monotonic() > deadline:
                 raise Failed(f"{process.child.args[0]} does not listen after 30 s")
@@ -264,13 +264,13 @@ class World:
     def start_upstream(self):
         config = self.write("upstream.conf", self.text(UPSTREAM, "upstream", 0))
         process = self.run(["nginx", "-p", self.folder, "-e", f"{self.folder}/upstream.log", "-c", config], LOAD_CPU, "upstream")
-        self.await_port(process, UPSTREAM_PORT)
+        self.await_listener(process, UPSTREAM_PORT)
 
     def start(self, subject, routes):
         """A fresh one; routes: 1, or many. Gives (process, port)."""
         port, self.next_port = self.next_port, self.next_port + 1
         process = getattr(self, "start_" + subject)(f"{subject}-{port}", port, routes)
-        self.await_port(process, port)
+        self.await_listener(process, port)
         return process, port
 
     def start_relay(self, name, port, routes):
@@ -321,5 +321,5 @@ class World:
             command += ["--set", f"{setting}={value}"]
         process = self.run(command, PROXY_CPU, name)
         process.undo = [*command, "--detach"]
-        self.await_port(process, port)
+        self.await_listener(process, f"{self.folder}/{name}.sock")
         return process, AdminConnection(f"{self.folder}/{name}.sock")

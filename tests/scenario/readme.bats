@@ -6,7 +6,7 @@
 
 load helper
 
-PAGES=(README.md docs/keyctl.md docs/admin-api.md docs/guard.md docs/operating.md docs/internals.md docs/testing.md)
+PAGES=(README.md docs/keyctl.md docs/admin-api.md docs/guard.md docs/operating.md docs/internals.md docs/testing.md docs/benchmarks.md)
 
 setup_file()
 {
@@ -54,6 +54,7 @@ run_page()
 @test "the examples that are not run are known" {
     docs list "${PAGES[@]}" >"$T/blocks"
     same "$(sort <<'LINES'
+make make bench
 make make demo
 make make fuzz-smoke
 make make lint
@@ -62,6 +63,7 @@ make make test
 make make test
 make make test VARIANT=asan
 not-run DOCS_SHOW=1 bats --show-output-of-passing-tests tests/scenario/readme.bats
+not-run BENCH_CASES='get_64 answer_64k' BENCH_ROUNDS=9 BENCH_SECONDS=3 make bench
 not-run bats --filter 'at the threshold' tests/scenario/ban.bats
 not-run ip netns list
 not-run make bpf-test && build/bpf-test/test_xdp
@@ -85,7 +87,7 @@ has_target()
     while read -r target; do
         has_target "$target"
     done < <(grep -oh '`make [a-z-]*' "${PAGES[@]}" | cut -d' ' -f2 | grep . | sort -u)
-    for target in run test demo lint fuzz-smoke; do
+    for target in run test demo bench lint fuzz-smoke; do
         has_target "$target"
     done
 }
