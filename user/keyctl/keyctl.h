@@ -34,6 +34,7 @@ enum flag_kind {
     FLAG_DURATION, /* 90, 90s, 5m, 2h, 1d: seconds */
     FLAG_FOREIGN,  /* an id, or the endpoint key of another noun */
     FLAG_CONFIG,   /* NAME=VALUE into the object "config"; may be repeated */
+    FLAG_MAP,      /* NAME=VALUE into an object of lists; may be repeated */
     FLAG_KEY_FILE, /* the first line of a file, or of standard input, is "key" */
 };
 

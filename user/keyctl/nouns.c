@@ -28,6 +28,7 @@ static const struct flag route_flags[] = {
     { "paths", FLAG_LIST, ON_WRITE, "PATH", "path prefix that it answers; may be repeated" },
     { "hosts", FLAG_LIST, ON_WRITE, "HOST", "host name that it answers; may be repeated" },
     { "methods", FLAG_LIST, ON_WRITE, "METHOD", "method that it answers; may be repeated" },
+    { "headers", FLAG_MAP, ON_WRITE, "NAME=VALUE", "header that a request must have; may be repeated" },
     { "protocols", FLAG_LIST, ON_WRITE, "http", "protocols that it answers" },
     { "strip-path", FLAG_BOOLEAN, ON_WRITE, "true|false", "take the matched prefix away (default true)" },
     { "preserve-host", FLAG_BOOLEAN, ON_WRITE, "true|false", "send the client's Host on (default false)" },

@@ -137,6 +137,32 @@ static int add_config(json_t *fields, const char *text, struct kg_error *err)
     return 0;
 }
 
+/* One more value of one name. A comma belongs to the value: header values have them. */
+static int add_to_map(json_t *fields, const struct flag *flag, const char *name, const char *text,
+                      struct kg_error *err)
+{
+    json_t *map = json_object_get(fields, name), *list;
+    size_t len = kg_slice_find(kg_slice_str(text), '=');
+    char key[256];
+
+    if (text[len] != '=' || len == 0 || len >= sizeof(key))
+        return kg_error_set(err, EINVAL, "--%s takes %s", flag->name, flag->value);
+    memcpy(key, text, len);
+    key[len] = '\0';
+    if (!json_is_object(map)) {
+        map = json_object();
+        json_object_set_new(fields, name, map);
+    }
+    list = json_object_get(map, key);
+    if (!list) {
+        list = json_array();
+        if (json_object_set_new(map, key, list) < 0)
+            return not_utf8(err, "the command line");
+    }
+    return json_array_append_new(list, json_string(text + len + 1)) < 0 ? not_utf8(err, "the command line")
+                                                                        : 0;
+}
+
 static int read_all(int fd, char *buf, size_t cap, size_t *len)
 {
     *len = 0;
@@ -241,6 +267,8 @@ int set_value(json_t *fields, const struct flag *flag, const char *text, struct 
     before = json_object_get(fields, name);
     if (flag->kind == FLAG_LIST && text[0] != '\0')
         return add_list(fields, name, text) < 0 ? not_utf8(err, "the command line") : 0;
+    if (flag->kind == FLAG_MAP && text[0] != '\0')
+        return add_to_map(fields, flag, name, text, err);
     if (before)
         return kg_error_set(err, EINVAL, "--%s is given twice", flag->name);
     if (flag->kind == FLAG_KEY_FILE)

@@ -2,7 +2,9 @@
 #include "model/checks.h"
 #include "base/addr.h"
 #include "base/writer.h"
+#include "http/head.h"
 #include "http/uri.h"
+#include "model/regex.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 #define PATH_MAX_LEN 4096
 #define HOST_MAX     253 /* RFC 1035, 2.3.4, in text form */
 #define KEY_MAX      512
+#define HEADER_MAX   4096 /* of a value; longer ones come in no head by default */
 
 static struct kg_slice text_of(const json_t *value)
 {
@@ -246,6 +249,51 @@ const char *kg_check_route_path(const json_t *value, char scratch[256])
         return NULL;
     return say(scratch, KG_SLICE("non-normalized path, consider use '"), kg_writer_slice(&w),
                KG_SLICE("' instead"));
+}
+
+/* NULL, or why the pattern is none. */
+static const char *check_regex(enum kg_regex_kind kind, struct kg_slice pattern, char scratch[256])
+{
+    struct kg_error err;
+    struct kg_regex *regex = kg_regex_new(kind, pattern, &err);
+
+    if (!regex)
+        return say(scratch, kg_slice_str(err.text), KG_SLICE(""), KG_SLICE(""));
+    kg_regex_free(regex);
+    return NULL;
+}
+
+const char *kg_check_header_name(const json_t *value, char scratch[256])
+{
+    struct kg_slice name = text_of(value);
+
+    if (kg_slice_eq_nocase(name, KG_SLICE("host")))
+        return "cannot contain 'host' header, which must be specified in the 'hosts' attribute";
+    if (!kg_is_token(name))
+        return say(scratch, KG_SLICE("'"), name, KG_SLICE("' is not a valid header name"));
+    return too_long(name, IDENTITY_MAX, scratch);
+}
+
+/* A value with blanks at its ends or a control character in it comes with no request (RFC 9110, 5.5). */
+const char *kg_check_header_value(const json_t *value, char scratch[256])
+{
+    struct kg_slice text = text_of(value);
+
+    for (size_t i = 0; i < text.len; i++)
+        if (is_control(text.ptr[i]) && text.ptr[i] != '\t')
+            return "must not contain control characters";
+    if (kg_slice_trim(text).len != text.len)
+        return "must not start or end with a blank";
+    return too_long(text, HEADER_MAX, scratch);
+}
+
+const char *kg_check_header_values(const json_t *values, char scratch[256])
+{
+    struct kg_slice first = text_of(json_array_get(values, 0));
+
+    if (json_array_size(values) != 1 || !kg_slice_starts_with(first, KG_SLICE("~*")))
+        return NULL;
+    return check_regex(KG_REGEX_HEADER, kg_slice_of(first.ptr + 2, first.len - 2), scratch);
 }
 
 /* A token (RFC 9110, 9.1) without lower-case letters, so that "get" is not taken for GET. */

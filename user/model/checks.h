@@ -15,6 +15,10 @@ const char *kg_check_service_host(const json_t *value, char scratch[256]);
 const char *kg_check_service_path(const json_t *value, char scratch[256]);
 const char *kg_check_route_host(const json_t *value, char scratch[256]);
 const char *kg_check_route_path(const json_t *value, char scratch[256]);
+const char *kg_check_header_name(const json_t *value, char scratch[256]);
+const char *kg_check_header_value(const json_t *value, char scratch[256]);
+/* All values of one header. */
+const char *kg_check_header_values(const json_t *values, char scratch[256]);
 const char *kg_check_method(const json_t *value, char scratch[256]);
 const char *kg_check_plugin_name(const json_t *value, char scratch[256]);
 

@@ -47,6 +47,8 @@ static const struct kg_field route_fields[] = {
     { .name = "methods", .type = KG_F_STRING_SET, .check = kg_check_method },
     { .name = "hosts", .type = KG_F_STRING_SET, .check = kg_check_route_host },
     { .name = "paths", .type = KG_F_STRING_SET, .check = kg_check_route_path },
+    { .name = "headers", .type = KG_F_STRING_MAP, .check = kg_check_header_value, .check_key = kg_check_header_name,
+      .check_set = kg_check_header_values },
     { .name = "strip_path", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
     { .name = "preserve_host", .type = KG_F_BOOLEAN, .required = true, .default_json = "false" },
     FIELD_TAGS,
@@ -94,26 +96,28 @@ static const struct kg_field plugin_fields[] = {
 };
 /* clang-format on */
 
-/* Null, an empty string and an empty set are all nothing. */
+/* Null, an empty string, an empty set and an empty map are all nothing. */
 static bool is_empty(const json_t *entity, const char *name)
 {
     const json_t *value = json_object_get(entity, name);
 
     if (json_is_array(value))
         return json_array_size(value) == 0;
+    if (json_is_object(value))
+        return json_object_size(value) == 0;
     return !value || json_is_null(value);
 }
 
 static void check_route(const json_t *entity, json_t *violations)
 {
-    static const char *const matchers[] = { "methods", "hosts", "paths" };
+    static const char *const matchers[] = { "methods", "hosts", "headers", "paths" };
 
     for (size_t i = 0; i < sizeof(matchers) / sizeof(matchers[0]); i++)
         if (!is_empty(entity, matchers[i]) || json_object_get(violations, matchers[i]))
             return;
     if (!json_object_get(violations, "protocols"))
         kg_violate(violations, NULL,
-                   "must set one of 'methods', 'hosts', 'paths' when 'protocols' is 'http'");
+                   "must set one of 'methods', 'hosts', 'headers', 'paths' when 'protocols' is 'http'");
 }
 
 static void check_consumer(const json_t *entity, json_t *violations)

@@ -3,6 +3,7 @@
 #include "model/records.h"
 
 #include "base/assert.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/writer.h"
 
@@ -48,15 +49,18 @@ static void reference(const json_t *object, const char *name, char out[KG_UUID_T
     out[id.len] = '\0';
 }
 
-static struct kg_slice *list(struct kg_record *record, const json_t *object, const char *name, size_t *count)
+static struct kg_slice *elements(struct kg_record *record, const json_t *array, size_t *count)
 {
-    const json_t *array = json_object_get(object, name);
-
     *count = json_array_size(array);
     struct kg_slice *slices = kg_arena_calloc(&record->arena, *count, sizeof(*slices));
     for (size_t i = 0; i < *count; i++)
         slices[i] = kg_arena_copy(&record->arena, string_of(json_array_get(array, i)));
     return slices;
+}
+
+static struct kg_slice *list(struct kg_record *record, const json_t *object, const char *name, size_t *count)
+{
+    return elements(record, json_object_get(object, name), count);
 }
 
 /* RFC 9110, 7.2: host[:port]; the port of http is left out, a bare IPv6 address gets its brackets. */
@@ -98,6 +102,42 @@ static struct kg_record *new_service(const json_t *object)
     return record;
 }
 
+/* NULL when a pattern that was good when it was written no longer compiles: then it matches nothing. */
+static const struct kg_regex *compile(struct kg_route_record *route, enum kg_regex_kind kind,
+                                      struct kg_slice pattern)
+{
+    struct kg_error err;
+    struct kg_regex *regex = kg_regex_new(kind, pattern, &err);
+
+    if (regex)
+        route->regexes[route->regex_count++] = regex;
+    else
+        kg_log(KG_LOG_ERROR, "a regex of route %.*s matches nothing: %s", (int)route->name.len,
+               route->name.ptr, err.text);
+    return regex;
+}
+
+static void take_headers(struct kg_route_record *route, const json_t *headers)
+{
+    struct kg_record *record = &route->record;
+    const char *name;
+    json_t *values;
+
+    route->headers = kg_arena_calloc(&record->arena, json_object_size(headers), sizeof(*route->headers));
+    json_object_foreach((json_t *)(uintptr_t)headers, name, values)
+    {
+        struct kg_route_header *header = &route->headers[route->header_count++];
+
+        header->name = kg_arena_copy(&record->arena, kg_slice_str(name));
+        header->values = elements(record, values, &header->value_count);
+        if (header->value_count != 1 || !kg_slice_starts_with(header->values[0], KG_SLICE("~*")))
+            continue;
+        header->regex = compile(route, KG_REGEX_HEADER,
+                                kg_slice_of(header->values[0].ptr + 2, header->values[0].len - 2));
+        header->value_count = 0;
+    }
+}
+
 static struct kg_record *new_route(const json_t *object)
 {
     struct kg_route_record *route = kg_calloc(1, sizeof(*route));
@@ -108,6 +148,10 @@ static struct kg_record *new_route(const json_t *object)
     route->hosts = list(record, object, "hosts", &route->host_count);
     route->paths = list(record, object, "paths", &route->path_count);
     route->methods = list(record, object, "methods", &route->method_count);
+    const json_t *headers = json_object_get(object, "headers");
+    size_t most = json_object_size(headers);
+    route->regexes = kg_arena_calloc(&record->arena, most, sizeof(*route->regexes));
+    take_headers(route, headers);
     route->strip_path = flag(object, "strip_path", true);
     route->preserve_host = flag(object, "preserve_host", false);
     return record;
@@ -150,6 +194,12 @@ struct kg_record *kg_record_new(enum kg_entity_id entity, const json_t *object, 
     return record;
 }
 
+static void free_regexes(struct kg_route_record *route)
+{
+    for (size_t i = 0; i < route->regex_count; i++)
+        kg_regex_free(route->regexes[i]);
+}
+
 void kg_record_release(struct kg_record *record)
 {
     KG_ASSERT(record->refs > 0);
@@ -159,6 +209,8 @@ void kg_record_release(struct kg_record *record)
         struct kg_plugin_record *plugin = (struct kg_plugin_record *)record;
         plugin->type->release(plugin->config);
     }
+    if (record->entity == KG_ROUTES)
+        free_regexes((struct kg_route_record *)record);
     kg_arena_free(&record->arena);
     free(record);
 }

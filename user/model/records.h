@@ -10,7 +10,7 @@
 
 #include "base/pmap.h"
 #include "model/arena.h"
-#include "model/snapshot.h"
+#include "model/router.h"
 
 struct kg_credential_record;
 
@@ -78,7 +78,10 @@ struct kg_route_record {
     char service_id[KG_UUID_TEXT]; /* empty: none */
     struct kg_slice name;
     struct kg_slice *hosts, *paths, *methods;
-    size_t host_count, path_count, method_count;
+    struct kg_route_header *headers;
+    size_t host_count, path_count, method_count, header_count;
+    struct kg_regex **regexes; /* what the record owns of them */
+    size_t regex_count;
     bool strip_path, preserve_host;
     struct kg_plugin_record *plugins; /* while a routing is built */
 };

@@ -4,16 +4,24 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "model/arena.h"
+#include "model/demands.h"
 
 #include <stdlib.h>
 
 #define NO_METHOD UINT32_MAX
 #define HOST_MAX  255 /* RFC 1035, 2.3.4; a longer Host matches only routes without hosts */
 
+/* A candidate's rank, most significant first: kinds of attributes, whether all hosts are whole names, how
+ * many headers, and in the 32 bits below them the path's length. */
+#define RANK_KINDS   42
+#define RANK_WHOLE   41
+#define RANK_HEADERS 33
+#define HEADERS_MOST 255u
+
 /* One path of one route (or a route without paths): what the priorities compare (router.h). */
 struct candidate {
     const struct kg_route *route;
-    uint64_t rank;     /* attribute kinds, then whether all hosts are whole names, then the path's length */
+    uint64_t rank;     /* see above */
     size_t order;      /* the route's age; the smaller wins a tie */
     size_t prefix_len; /* of the path; 0 without paths */
 };
@@ -42,6 +50,7 @@ struct host {
     uint64_t hash;
     enum host_kind kind;
     uint16_t port;        /* 0 = any */
+    uint32_t demand;      /* id of what the routes behind it demand of headers; 0 = nothing */
     struct kg_slice text; /* suffix with its leading dot, prefix with its trailing dot */
     struct node root;
 };
@@ -54,12 +63,15 @@ struct kg_router {
     size_t mask;
     bool kinds[HOST_PREFIX + 1]; /* which kinds of host occur at all */
     bool ports;                  /* some host names a port */
+    struct kg_demands demands;
+    const struct candidate **tops; /* the best candidate of each demand */
 };
 
 /* One line of the work list that the tries are built from. */
 struct entry {
     enum host_kind kind;
     uint16_t port;
+    uint32_t demand;
     struct kg_slice host, path;
     const struct candidate *candidate;
     const struct kg_route_spec *spec;
@@ -73,28 +85,28 @@ static uint64_t hash_step(uint64_t hash, char c)
 
 #define HASH_START 0xcbf29ce484222325ull
 
-static uint64_t hash_end(uint64_t hash, enum host_kind kind, uint16_t port)
+static uint64_t hash_end(uint64_t hash, enum host_kind kind, uint16_t port, uint32_t demand)
 {
-    hash = (hash ^ ((uint64_t)kind << 16 | port)) * 0x9e3779b97f4a7c15ull;
+    hash = (hash ^ ((uint64_t)demand << 32 | (uint64_t)kind << 16 | port)) * 0x9e3779b97f4a7c15ull;
     return hash ^ hash >> 32;
 }
 
-static uint64_t hash_host(enum host_kind kind, struct kg_slice text, uint16_t port)
+static uint64_t hash_host(enum host_kind kind, struct kg_slice text, uint16_t port, uint32_t demand)
 {
     uint64_t hash = HASH_START;
 
     for (size_t i = 0; i < text.len; i++)
         hash = hash_step(hash, text.ptr[kind == HOST_SUFFIX ? text.len - 1 - i : i]);
-    return hash_end(hash, kind, port);
+    return hash_end(hash, kind, port, demand);
 }
 
 static struct host **table_slot(const struct kg_router *router, uint64_t hash, enum host_kind kind,
-                                struct kg_slice text, uint16_t port)
+                                struct kg_slice text, uint16_t port, uint32_t demand)
 {
     for (size_t i = hash & router->mask;; i = (i + 1) & router->mask) {
         struct host *host = router->table[i];
         if (!host || (host->hash == hash && host->kind == kind && host->port == port &&
-                      kg_slice_eq_nocase(host->text, text)))
+                      host->demand == demand && kg_slice_eq_nocase(host->text, text)))
             return &router->table[i];
     }
 }
@@ -291,17 +303,20 @@ static struct node *path_node(struct kg_router *router, struct node *node, struc
 
 static void insert(struct kg_router *router, const struct entry *entry)
 {
-    uint64_t hash = hash_host(entry->kind, entry->host, entry->port);
-    struct host **slot = table_slot(router, hash, entry->kind, entry->host, entry->port);
+    uint64_t hash = hash_host(entry->kind, entry->host, entry->port, entry->demand);
+    struct host **slot = table_slot(router, hash, entry->kind, entry->host, entry->port, entry->demand);
     const struct best *inherited = NULL;
 
     if (!*slot) {
         *slot = kg_arena_calloc(&router->arena, 1, sizeof(**slot));
-        **slot = (struct host){ .hash = hash, .kind = entry->kind, .port = entry->port };
+        **slot =
+            (struct host){ .hash = hash, .kind = entry->kind, .port = entry->port, .demand = entry->demand };
         (*slot)->text = kg_arena_copy(&router->arena, entry->host);
     }
     router->kinds[entry->kind] = true;
     router->ports |= entry->port != 0;
+    if (better(entry->candidate, router->tops[entry->demand]))
+        router->tops[entry->demand] = entry->candidate;
     struct node *node = path_node(router, &(*slot)->root, entry->path, &inherited);
     if (!node->best)
         node->best = inherit(router, inherited);
@@ -341,7 +356,9 @@ static void parse_host(struct kg_slice text, struct entry *entry)
 
 static uint64_t rank_of(const struct kg_route_spec *spec, size_t path_len)
 {
-    uint64_t kinds = (spec->host_count > 0) + (spec->path_count > 0) + (spec->method_count > 0);
+    uint64_t kinds =
+        (spec->host_count > 0) + (spec->path_count > 0) + (spec->method_count > 0) + (spec->header_count > 0);
+    uint64_t headers = spec->header_count < HEADERS_MOST ? spec->header_count : HEADERS_MOST;
     uint64_t whole_names = spec->host_count > 0;
 
     for (size_t i = 0; i < spec->host_count; i++) {
@@ -351,7 +368,7 @@ static uint64_t rank_of(const struct kg_route_spec *spec, size_t path_len)
             whole_names = 0;
     }
     KG_ASSERT(path_len <= UINT32_MAX);
-    return kinds << 33 | whole_names << 32 | path_len;
+    return kinds << RANK_KINDS | whole_names << RANK_WHOLE | headers << RANK_HEADERS | path_len;
 }
 
 static size_t at_least_one(size_t count)
@@ -361,7 +378,7 @@ static size_t at_least_one(size_t count)
 
 /* Every host with every path of one route; returns how many entries. */
 static size_t expand(struct kg_router *router, const struct kg_route_spec *spec, size_t order,
-                     struct entry *out)
+                     uint32_t demand, struct entry *out)
 {
     size_t made = 0;
 
@@ -373,7 +390,7 @@ static size_t expand(struct kg_router *router, const struct kg_route_spec *spec,
         *candidate = (struct candidate){ spec->route, rank_of(spec, path.len), order, path.len };
         for (size_t h = 0; h < at_least_one(spec->host_count); h++) {
             struct entry *entry = &out[made++];
-            *entry = (struct entry){ .kind = HOST_ANY, .path = path, .candidate = candidate, .spec = spec };
+            *entry = (struct entry){ .demand = demand, .path = path, .candidate = candidate, .spec = spec };
             if (spec->host_count > 0)
                 parse_host(spec->hosts[h], entry);
         }
@@ -388,29 +405,39 @@ static int shorter_path_first(const void *left, const void *right)
     return (a->path.len > b->path.len) - (a->path.len < b->path.len);
 }
 
-struct kg_router *kg_router_new(const struct kg_route_spec *specs, size_t count)
+/* Room for as many hosts, at most half full. */
+static void make_table(struct kg_router *router, size_t hosts)
 {
-    struct kg_router *router = kg_calloc(1, sizeof(*router));
-    size_t total = 0, hosts = 1, made = 0;
-
-    collect_methods(router, specs, count);
-    for (size_t i = 0; i < count; i++) {
-        total += at_least_one(specs[i].host_count) * at_least_one(specs[i].path_count);
-        hosts += specs[i].host_count;
-    }
     router->mask = 1;
     while (router->mask < hosts * 2)
         router->mask <<= 1;
     router->table = kg_arena_calloc(&router->arena, router->mask, sizeof(struct host *));
     router->mask--;
+}
+
+struct kg_router *kg_router_new(const struct kg_route_spec *specs, size_t count)
+{
+    struct kg_router *router = kg_calloc(1, sizeof(*router));
+    uint32_t *demands = kg_calloc(count, sizeof(*demands));
+    size_t total = 0, hosts = 1, made = 0;
+
+    collect_methods(router, specs, count);
+    kg_demands_build(&router->demands, &router->arena, specs, count, demands);
+    router->tops = kg_arena_calloc(&router->arena, router->demands.count + 1, sizeof(*router->tops));
+    for (size_t i = 0; i < count; i++) {
+        total += at_least_one(specs[i].host_count) * at_least_one(specs[i].path_count);
+        hosts += at_least_one(specs[i].host_count);
+    }
+    make_table(router, hosts);
     struct entry *entries = kg_calloc(total, sizeof(*entries));
     for (size_t i = 0; i < count; i++)
-        made += expand(router, &specs[i], i, entries + made);
+        made += expand(router, &specs[i], i, demands[i], entries + made);
     KG_ASSERT(made == total);
     qsort(entries, total, sizeof(*entries), shorter_path_first);
     for (size_t i = 0; i < total; i++)
         insert(router, &entries[i]);
     free(entries);
+    free(demands);
     return router;
 }
 
@@ -426,9 +453,11 @@ void kg_router_free(struct kg_router *router)
 
 struct search {
     const struct kg_router *router;
+    const struct kg_route_query *query;
     struct kg_slice path;
     uint16_t port;
     uint32_t method;
+    uint32_t demand; /* whose hosts are looked at */
     const struct candidate *best;
 };
 
@@ -452,7 +481,8 @@ static const struct best *walk(const struct node *node, struct kg_slice path)
 static void look_behind_host(struct search *search, uint64_t hash, enum host_kind kind, struct kg_slice text,
                              uint16_t port)
 {
-    const struct host *host = *table_slot(search->router, hash_end(hash, kind, port), kind, text, port);
+    const struct host *host = *table_slot(search->router, hash_end(hash, kind, port, search->demand), kind,
+                                          text, port, search->demand);
 
     if (!host)
         return;
@@ -498,19 +528,46 @@ static void look_backwards(struct search *search, struct kg_slice host)
     }
 }
 
+/* All hosts of the search's demand. */
+static void look_everywhere(struct search *search)
+{
+    const struct kg_router *router = search->router;
+    struct kg_slice host = search->query->host;
+
+    look_behind_host(search, HASH_START, HOST_ANY, kg_slice_of(NULL, 0), 0);
+    if (host.len == 0 || host.len > HOST_MAX)
+        return;
+    if (router->kinds[HOST_WHOLE] || router->kinds[HOST_PREFIX])
+        look_forwards(search, host);
+    if (router->kinds[HOST_SUFFIX])
+        look_backwards(search, host);
+}
+
+static void look_for_demand(void *ctx, const struct kg_demand *demand)
+{
+    struct search *search = ctx;
+
+    if (!better(search->router->tops[demand->id], search->best) ||
+        !kg_demand_met(demand, search->query->head, search->query->regex))
+        return;
+    search->demand = demand->id;
+    look_everywhere(search);
+}
+
 bool kg_router_match(const struct kg_router *router, const struct kg_route_query *query,
                      struct kg_match *match)
 {
-    struct search search = { router, query->path, query->host_port, find_method(router, query->method),
-                             NULL };
+    struct search search = {
+        .router = router,
+        .query = query,
+        .path = query->path,
+        .port = query->host_port,
+        .method = find_method(router, query->method),
+    };
 
-    look_behind_host(&search, HASH_START, HOST_ANY, kg_slice_of(NULL, 0), 0);
-    if (query->host.len > 0 && query->host.len <= HOST_MAX) {
-        if (router->kinds[HOST_WHOLE] || router->kinds[HOST_PREFIX])
-            look_forwards(&search, query->host);
-        if (router->kinds[HOST_SUFFIX])
-            look_backwards(&search, query->host);
-    }
+    look_everywhere(&search);
+    if (query->head)
+        kg_demands_each(&router->demands, query->head, look_for_demand, &search);
     if (!search.best)
         return false;
     *match = (struct kg_match){ search.best->route, search.best->prefix_len };

@@ -11,6 +11,7 @@
 struct kg_routing_parts {
     struct kg_arena arena;  /* services, routes, uses of plugins */
     struct kg_pmap plugins; /* the version whose compiled configs the uses point at */
+    struct kg_pmap routes;  /* the version whose regexes the router points at */
 };
 
 /* All values of a map as an array, in the order in which the model first saw them. */
@@ -208,9 +209,11 @@ static size_t build_routes(struct kg_arena *arena, const struct records *routes,
             .hosts = record->hosts,
             .paths = record->paths,
             .methods = record->methods,
+            .headers = record->headers,
             .host_count = record->host_count,
             .path_count = record->path_count,
             .method_count = record->method_count,
+            .header_count = record->header_count,
         };
     }
     free(winners.items);
@@ -228,6 +231,7 @@ struct kg_routing *kg_routing_new(const struct kg_pmap *services, const struct k
     routing->refs = 1;
     routing->parts = kg_calloc(1, sizeof(*routing->parts));
     routing->parts->plugins = kg_pmap_share(plugins);
+    routing->parts->routes = kg_pmap_share(routes);
     for (size_t i = 0; i < ordered.count; i++)
         ((struct kg_route_record *)ordered.items[i])->plugins = NULL;
     build_services(&routing->parts->arena, services, names);
@@ -246,6 +250,7 @@ void kg_routing_release(struct kg_routing *routing)
         return;
     kg_router_free(routing->router);
     kg_pmap_free(&routing->parts->plugins);
+    kg_pmap_free(&routing->parts->routes);
     kg_arena_free(&routing->parts->arena);
     free(routing->parts);
     free(routing);

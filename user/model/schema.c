@@ -183,6 +183,66 @@ static json_t *take_set(const struct kg_field *field, const json_t *given, json_
     return NULL;
 }
 
+static const char *wrong_name(const struct kg_field *field, const json_t *map, const char *name,
+                              char scratch[256])
+{
+    json_t *text = json_string(name), *value;
+    const char *wrong = !text || name[0] == '\0' ? "must not be empty" : field->check_key(text, scratch);
+    const char *other;
+
+    json_decref(text);
+    /* Names are compared without regard to case: two spellings would be one name with two lists. */
+    json_object_foreach((json_t *)(uintptr_t)map, other, value)
+    {
+        if (!wrong && strcmp(other, name) < 0 && strcasecmp(other, name) == 0)
+            wrong = "is given twice";
+    }
+    return wrong;
+}
+
+static json_t *take_values(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    char scratch[256];
+    const char *wrong;
+    /* A name without a value could never be matched. */
+    struct kg_field set = { .required = true, .check = field->check };
+    json_t *taken = take_set(&set, given, error);
+
+    wrong = taken && field->check_set ? field->check_set(taken, scratch) : NULL;
+    if (!wrong)
+        return taken;
+    json_decref(taken);
+    return refuse(error, wrong);
+}
+
+static json_t *take_map(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    json_t *map, *value, *violations = json_object();
+    const char *name;
+
+    if (!json_is_object(given)) {
+        json_decref(violations);
+        return refuse(error, "expected a map");
+    }
+    map = json_object();
+    json_object_foreach((json_t *)(uintptr_t)given, name, value)
+    {
+        char scratch[256];
+        json_t *wrong = NULL;
+        const char *misnamed = wrong_name(field, given, name, scratch);
+        json_t *taken = misnamed ? refuse(&wrong, misnamed) : take_values(field, value, &wrong);
+
+        json_object_set_new(taken ? map : violations, name, taken ? taken : wrong);
+    }
+    if (json_object_size(violations) == 0) {
+        json_decref(violations);
+        return map;
+    }
+    json_decref(map);
+    *error = violations;
+    return NULL;
+}
+
 static json_t *take_foreign(const struct kg_field *field, const json_t *given, json_t **error)
 {
     const char *key = kg_entities[field->reference].endpoint_key;
@@ -232,6 +292,7 @@ static json_t *take(const struct kg_field *field, const json_t *given, json_t **
         [KG_F_UUID] = take_uuid,       [KG_F_TIMESTAMP] = take_timestamp, [KG_F_STRING] = take_string,
         [KG_F_INTEGER] = take_integer, [KG_F_NUMBER] = take_number,       [KG_F_BOOLEAN] = take_boolean,
         [KG_F_STRING_SET] = take_set,  [KG_F_FOREIGN] = take_foreign,     [KG_F_RECORD] = take_record,
+        [KG_F_STRING_MAP] = take_map,
     };
 
     return takers[field->type](field, given, error);

@@ -28,6 +28,7 @@ enum kg_field_type {
     KG_F_NUMBER,
     KG_F_BOOLEAN,
     KG_F_STRING_SET, /* array of distinct strings, order kept */
+    KG_F_STRING_MAP, /* object: name → array of distinct strings, at least one */
     KG_F_FOREIGN,    /* {"id": UUID} of another entity */
     KG_F_RECORD,     /* nested fields; a plugin's config */
 };
@@ -57,7 +58,9 @@ struct kg_field {
     /* KG_F_FOREIGN: deleting the parent deletes this entity; else it is refused while children are there. */
     bool cascade;
     const struct kg_field *fields; /* KG_F_RECORD: its fields, ended by a NULL name */
-    kg_field_check check;          /* on the value, or on each element of a set */
+    kg_field_check check;          /* on the value, or on each element of a set, or of a map's sets */
+    kg_field_check check_key;      /* KG_F_STRING_MAP: on each name */
+    kg_field_check check_set;      /* KG_F_STRING_MAP: on each set as a whole */
 };
 
 struct kg_entity {

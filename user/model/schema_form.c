@@ -98,6 +98,8 @@ static const struct kg_field *field_of(const struct kg_field *fields, const stru
     const struct kg_field *field = kg_field_find(fields, steps->text[0]);
 
     for (size_t i = 1; field && i < steps->count; i++) {
+        if (field->type == KG_F_STRING_MAP && i + 1 == steps->count)
+            return field;
         if (field->type != KG_F_RECORD)
             return NULL;
         field =
@@ -151,6 +153,11 @@ static void insert(json_t *list, uint64_t place, json_t *value)
     json_array_insert_new(list, place == 0 || place > size ? size : (size_t)place - 1, value);
 }
 
+static bool is_list(const struct kg_field *field, const struct steps *steps)
+{
+    return field && (field->type == KG_F_STRING_SET || (field->type == KG_F_STRING_MAP && steps->count > 1));
+}
+
 /* Sets the last step's value in its object; a list field, a bracket or a repeated name makes a list. Takes
  * over value. */
 static void place_value(json_t *object, const struct steps *steps, const struct kg_field *field,
@@ -158,7 +165,7 @@ static void place_value(json_t *object, const struct steps *steps, const struct 
 {
     const char *name = steps->text[steps->count - 1];
     json_t *before = json_object_get(object, name), *list;
-    bool in_list = steps->in_list || (field && field->type == KG_F_STRING_SET && !json_is_null(value));
+    bool in_list = steps->in_list || (is_list(field, steps) && !json_is_null(value));
 
     if (!in_list && !before) {
         json_object_set_new(object, name, value);

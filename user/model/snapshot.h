@@ -65,13 +65,17 @@ struct kg_credential {
     int64_t expires_wall; /* seconds since 1970; 0 = never */
 };
 
+struct kg_regex_scratch; /* regex.h */
+
 struct kg_snapshot; /* opaque; see the functions */
 
 /* What a request shows the router. path is normalised (kg_path_normalize), host has neither port nor trailing
  * dot. */
 struct kg_route_query {
     struct kg_slice method, host, path;
-    uint16_t host_port; /* port named in Host; 0 = none */
+    uint16_t host_port;             /* port named in Host; 0 = none */
+    const struct kg_head *head;     /* its headers; NULL: none */
+    struct kg_regex_scratch *regex; /* the worker's own; NULL: routes that need a regex do not match */
 };
 
 struct kg_match {

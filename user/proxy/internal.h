@@ -19,6 +19,7 @@
 #include "http/framing.h"
 #include "http/uri.h"
 #include "io/sock.h"
+#include "model/regex.h"
 #include "policy/policy.h"
 #include "proxy/banset.h"
 #include "proxy/worker.h"
@@ -151,6 +152,7 @@ struct kg_worker {
     uint32_t upstream_count;
     struct kg_banset bans;
     struct kg_key_hasher *hasher;
+    struct kg_regex_scratch *regex;
     struct kg_prng prng;
     struct kg_head head;     /* scratch: the head being looked at */
     char *path, *scratch;    /* scratch for the normalised path and for policies */

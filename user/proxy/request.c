@@ -174,7 +174,12 @@ static bool find_route(struct kg_client *client, const struct kg_framing *framin
                        const struct kg_target *target, struct kg_slice path, struct kg_match *match)
 {
     struct kg_worker *worker = client->worker;
-    struct kg_route_query query = { .method = worker->head.method_text, .path = path };
+    struct kg_route_query query = {
+        .method = worker->head.method_text,
+        .path = path,
+        .head = &worker->head,
+        .regex = worker->regex,
+    };
     struct kg_slice host = target->authority.len ? target->authority : framing->host;
 
     /* HTTP/1.0 may come without one. */

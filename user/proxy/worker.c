@@ -169,6 +169,7 @@ static int set_up(struct kg_worker *worker)
     kg_wheel_init(&worker->wheel, kg_clock_ms());
     kg_prng_seed(&worker->prng);
     worker->hasher = kg_key_hasher_new(config->index_key);
+    worker->regex = kg_regex_scratch_new();
     worker->path = kg_calloc(1, KG_PATH_SCRATCH);
     worker->scratch = kg_calloc(1, KG_QUERY_SCRATCH);
     return 0;
@@ -187,6 +188,7 @@ static void tear_down(struct kg_worker *worker)
         kg_ring_turn(&worker->ring, 100, refresh);
     kg_ring_free(&worker->ring);
     kg_key_hasher_free(worker->hasher);
+    kg_regex_scratch_free(worker->regex);
     free(worker->path);
     free(worker->scratch);
 }

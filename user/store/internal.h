@@ -8,7 +8,7 @@
 
 #include <sqlite3.h>
 
-#define KG_STORE_VERSION 1
+#define KG_STORE_VERSION 2
 #define KG_SQL_MAX       4096
 
 /* The subkeys that the master key yields; the master key itself is not kept. */
@@ -66,6 +66,8 @@ int kg_db_run(struct kg_store *store, sqlite3_stmt *stmt, struct kg_error *err, 
 
 /* The columns of an entity's table, made from its schema. */
 void kg_table_create(struct kg_sql *sql, const struct kg_entity *entity);
+/* Adds a column that an older database lacks; its rows get the field's default. */
+void kg_table_add_column(struct kg_sql *sql, const struct kg_entity *entity, const struct kg_field *field);
 /* One index for each foreign field, lifetime and unique_together: the i-th statement, or false past the last.
  */
 bool kg_table_index(struct kg_sql *sql, const struct kg_entity *entity, size_t i);

@@ -204,6 +204,39 @@ static int create_schema(struct kg_store *store, struct kg_error *err)
     return rc;
 }
 
+static bool has_column(struct kg_store *store, const struct kg_entity *entity, const struct kg_field *field)
+{
+    return sqlite3_table_column_metadata(store->db, NULL, entity->name, field->name, NULL, NULL, NULL, NULL,
+                                         NULL) == SQLITE_OK;
+}
+
+static int add_columns(struct kg_store *store, struct kg_error *err)
+{
+    struct kg_sql sql;
+    int rc = 0;
+
+    for (size_t i = 0; i < KG_ENTITIES; i++) {
+        for (const struct kg_field *field = kg_entities[i].fields; rc == 0 && field->name; field++) {
+            if (field->secret || field->lifetime || has_column(store, &kg_entities[i], field))
+                continue;
+            kg_table_add_column(&sql, &kg_entities[i], field);
+            rc = kg_db_run(store, kg_sql_prepare(store, &sql, err), err, "add a column");
+        }
+    }
+    kg_sql_start(&sql, "PRAGMA user_version = %d", KG_STORE_VERSION);
+    kg_put_char(&sql.w, '\0');
+    return rc == 0 ? kg_db_exec(store, sql.text, err) : rc;
+}
+
+/* A database of an older keygate gets the fields that came since. The older one refuses it from then on: it
+ * would pass over what those fields say. */
+static int upgrade_schema(struct kg_store *store, struct kg_error *err)
+{
+    int rc = kg_db_begin(store, err);
+
+    return rc == 0 ? kg_db_end(store, add_columns(store, err), err) : rc;
+}
+
 static int check_master_key(struct kg_store *store, struct kg_error *err)
 {
     struct kg_sql sql;
@@ -244,6 +277,8 @@ static int open_all(struct kg_store *store, struct kg_error *err)
         rc = set_modes(store, err);
     if (rc == 0 && version == 0)
         rc = create_schema(store, err);
+    else if (rc == 0 && version < KG_STORE_VERSION)
+        rc = upgrade_schema(store, err);
     return rc == 0 ? check_master_key(store, err) : rc;
 }
 

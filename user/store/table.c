@@ -50,6 +50,16 @@ void kg_table_create(struct kg_sql *sql, const struct kg_entity *entity)
     kg_sql_add(sql, ") STRICT");
 }
 
+/* Only of fields that a later version brought: they are plain values, sets or maps. */
+void kg_table_add_column(struct kg_sql *sql, const struct kg_entity *entity, const struct kg_field *field)
+{
+    KG_ASSERT(!field->secret && !field->lifetime && !field->unique && field->type != KG_F_FOREIGN);
+    kg_sql_start(sql, "ALTER TABLE \"%s\" ADD COLUMN \"%s\" %s", entity->name, field->name,
+                 column_type(field));
+    if (field->required)
+        kg_sql_add(sql, " NOT NULL DEFAULT '%s'", field->default_json);
+}
+
 /* SQLite holds NULLs for distinct; here null is a value like others. */
 static void index_together(struct kg_sql *sql, const struct kg_entity *entity)
 {
@@ -169,6 +179,7 @@ static void bind_value(sqlite3_stmt *stmt, int at, const struct kg_field *field,
         bind_string(stmt, at, json_object_get(value, "id"));
         return;
     case KG_F_STRING_SET:
+    case KG_F_STRING_MAP:
     case KG_F_RECORD:
         bind_json(stmt, at, value);
         return;
@@ -282,6 +293,7 @@ static json_t *value_at(sqlite3_stmt *stmt, int at, const struct kg_field *field
     case KG_F_FOREIGN:
         return reference_at(stmt, at);
     case KG_F_STRING_SET:
+    case KG_F_STRING_MAP:
     case KG_F_RECORD:
         return json_at(stmt, at);
     default:

@@ -14,11 +14,17 @@
 /* A route as a test writes it: lists end with the first NULL. */
 struct route {
     const char *hosts[LIST_MAX], *paths[LIST_MAX], *methods[LIST_MAX];
+    const char *headers[LIST_MAX]; /* "name: value, value", or "name: ~*regex" */
 };
 
 struct table {
     struct kg_route routes[ROUTES_MAX];
     struct kg_slice slices[ROUTES_MAX][3][LIST_MAX];
+    struct kg_route_header headers[ROUTES_MAX][LIST_MAX];
+    struct kg_slice values[ROUTES_MAX][LIST_MAX][LIST_MAX];
+    struct kg_regex *regexes[ROUTES_MAX * LIST_MAX * 2];
+    size_t regex_count;
+    struct kg_regex_scratch *scratch;
     struct kg_route_spec specs[ROUTES_MAX];
     size_t count;
     struct kg_router *router;
@@ -31,6 +37,43 @@ static size_t slices_of(const char *const texts[LIST_MAX], struct kg_slice out[L
     while (count < LIST_MAX && texts[count]) {
         out[count] = kg_slice_str(texts[count]);
         count++;
+    }
+    return count;
+}
+
+static const struct kg_regex *compile(struct table *table, enum kg_regex_kind kind, struct kg_slice pattern)
+{
+    struct kg_error err;
+    struct kg_regex *regex = kg_regex_new(kind, pattern, &err);
+
+    assert_non_null(regex);
+    table->regexes[table->regex_count++] = regex;
+    return regex;
+}
+
+static struct kg_slice after(struct kg_slice s, size_t len)
+{
+    return kg_slice_of(s.ptr + len, s.len - len);
+}
+
+static size_t headers_of(struct table *table, const char *const texts[LIST_MAX],
+                         struct kg_route_header out[LIST_MAX], struct kg_slice values[LIST_MAX][LIST_MAX])
+{
+    size_t count = 0;
+
+    for (; count < LIST_MAX && texts[count]; count++) {
+        struct kg_slice text = kg_slice_str(texts[count]), element;
+        struct kg_route_header *header = &out[count];
+
+        header->name = kg_slice_of(text.ptr, kg_slice_find(text, ':'));
+        header->values = values[count];
+        text = after(text, header->name.len + 2);
+        if (kg_slice_starts_with(text, KG_SLICE("~*"))) {
+            header->regex = compile(table, KG_REGEX_HEADER, after(text, 2));
+            continue;
+        }
+        while (kg_slice_next_element(&text, &element))
+            values[count][header->value_count++] = element;
     }
     return count;
 }
@@ -51,8 +94,11 @@ static struct table *table_of(const struct route *routes, size_t count)
             .host_count = slices_of(routes[i].hosts, lists[0]),
             .path_count = slices_of(routes[i].paths, lists[1]),
             .method_count = slices_of(routes[i].methods, lists[2]),
+            .headers = table->headers[i],
+            .header_count = headers_of(table, routes[i].headers, table->headers[i], table->values[i]),
         };
     }
+    table->scratch = kg_regex_scratch_new();
     table->router = kg_router_new(table->specs, count);
     return table;
 }
@@ -60,12 +106,18 @@ static struct table *table_of(const struct route *routes, size_t count)
 static void table_free(struct table *table)
 {
     kg_router_free(table->router);
+    for (size_t i = 0; i < table->regex_count; i++)
+        kg_regex_free(table->regexes[i]);
+    kg_regex_scratch_free(table->scratch);
     free(table);
 }
 
 static struct kg_route_query query_of(const char *method, const char *host, uint16_t port, const char *path)
 {
-    return (struct kg_route_query){ kg_slice_str(method), kg_slice_str(host), kg_slice_str(path), port };
+    return (struct kg_route_query){ .method = kg_slice_str(method),
+                                    .host = kg_slice_str(host),
+                                    .path = kg_slice_str(path),
+                                    .host_port = port };
 }
 
 /* The index of the winner, or -1. */
@@ -77,6 +129,35 @@ static int winner(const struct table *table, const char *method, const char *hos
 
     return kg_router_match(table->router, &query, &match) ? (int)(match.route - table->routes) : -1;
 }
+
+/* A head with these headers, "name: value"; ended by NULL. */
+static struct kg_head head_of(const char *const *lines)
+{
+    struct kg_head head = { .count = 0 };
+
+    for (; *lines; lines++) {
+        struct kg_slice line = kg_slice_str(*lines);
+        size_t colon = kg_slice_find(line, ':');
+        head.headers[head.count++] =
+            (struct kg_header){ .name = kg_slice_of(line.ptr, colon), .value = after(line, colon + 2) };
+    }
+    return head;
+}
+
+/* The winner for GET / with these headers. */
+static int winner_with(const struct table *table, const char *path, const char *const *lines)
+{
+    struct kg_head head = head_of(lines);
+    struct kg_route_query query = query_of("GET", "h", 0, path);
+    struct kg_match match;
+
+    query.head = &head;
+    query.regex = table->scratch;
+    return kg_router_match(table->router, &query, &match) ? (int)(match.route - table->routes) : -1;
+}
+
+#define WITH(table, path, ...)                                                                               \
+    winner_with(table, path, (const char *const[]){ __VA_ARGS__ __VA_OPT__(, ) NULL })
 
 #define TABLE(...)                                                                                           \
     table_of((const struct route[]){ __VA_ARGS__ },                                                          \
@@ -269,6 +350,69 @@ static void a_route_with_several_paths_has_the_priority_of_the_one_that_matches(
     table_free(t);
 }
 
+static void all_headers_are_needed_and_any_of_their_values(void **state)
+{
+    struct table *t = TABLE({ .headers = { "x-a: 1, 2", "x-b: 3" } });
+
+    assert_int_equal(WITH(t, "/", "x-a: 1", "x-b: 3"), 0);
+    assert_int_equal(WITH(t, "/", "x-b: 3", "x-a: 2"), 0);
+    assert_int_equal(WITH(t, "/", "x-a: 3", "x-b: 3"), -1);
+    assert_int_equal(WITH(t, "/", "x-a: 1"), -1);
+    assert_int_equal(WITH(t, "/", "x-b: 3"), -1);
+    assert_int_equal(WITH(t, "/", "x-a: 1, 2", "x-b: 3"), -1);
+    assert_int_equal(WITH(t, "/", "x-a: 9", "x-a: 2", "x-b: 3"), 0);
+    assert_int_equal(WITH(t, "/"), -1);
+    table_free(t);
+}
+
+static void header_names_and_values_ignore_case(void **state)
+{
+    struct table *t = TABLE({ .headers = { "X-Team: Blue" } }, { .headers = { "X-Team: ~*^re[Dd]+$" } });
+
+    assert_int_equal(WITH(t, "/", "x-TEAM: bLUE"), 0);
+    assert_int_equal(WITH(t, "/", "x-TEAM: REDD"), 1);
+    assert_int_equal(WITH(t, "/", "x-team: blues"), -1);
+    table_free(t);
+}
+
+static void a_regex_is_found_anywhere_in_a_header_and_only_when_alone(void **state)
+{
+    struct table *t = TABLE({ .headers = { "a: ~*v[0-9]" } });
+
+    assert_int_equal(WITH(t, "/", "a: api-v2-x"), 0);
+    assert_int_equal(WITH(t, "/", "a: vx"), -1);
+    assert_int_equal(WITH(t, "/", "b: v2"), -1);
+    table_free(t);
+}
+
+static void headers_are_a_kind_and_beat_a_longer_path(void **state)
+{
+    struct table *t = TABLE({ .paths = { "/a/b/c" } }, { .headers = { "x: 1" }, .paths = { "/a" } },
+                            { .headers = { "x: 1", "y: 1" } });
+
+    assert_int_equal(WITH(t, "/a/b/c", "x: 1"), 1);
+    assert_int_equal(WITH(t, "/a/b/c", "x: 1", "y: 1"), 1);
+    assert_int_equal(WITH(t, "/a/b/c", "x: 2"), 0);
+    assert_int_equal(WITH(t, "/b", "x: 1", "y: 1"), 2);
+    table_free(t);
+}
+
+static void more_header_names_win_after_whole_hosts_and_before_the_path(void **state)
+{
+    struct table *t = TABLE({ .headers = { "x: 1" }, .paths = { "/long/path" } },
+                            { .headers = { "x: 1", "y: 1" }, .paths = { "/l" } },
+                            { .hosts = { "h" }, .headers = { "x: 1" } },
+                            { .hosts = { "*.net", "h" }, .headers = { "x: 1", "y: 1" } });
+
+    assert_int_equal(WITH(t, "/long/path", "x: 1", "y: 1"), 2);
+    struct table *no_whole = TABLE({ .headers = { "x: 1" }, .paths = { "/long/path" } },
+                                   { .headers = { "x: 1", "y: 1" }, .paths = { "/l" } });
+    assert_int_equal(WITH(no_whole, "/long/path", "x: 1", "y: 1"), 1);
+    assert_int_equal(WITH(no_whole, "/long/path", "x: 1"), 0);
+    table_free(no_whole);
+    table_free(t);
+}
+
 static void no_routes_match_nothing(void **state)
 {
     struct kg_router *router = kg_router_new(NULL, 0);
@@ -314,18 +458,38 @@ static bool host_matches(const char *spec, const char *host, uint16_t port)
     return strlen(host) > strlen(name) - 1 && strncasecmp(host, name, strlen(name) - 1) == 0;
 }
 
+static bool header_matches(const char *spec, const struct kg_head *head)
+{
+    struct kg_slice text = kg_slice_str(spec), name = kg_slice_of(spec, kg_slice_find(text, ':'));
+
+    text = after(text, name.len + 2);
+    for (size_t i = 0; i < head->count; i++) {
+        struct kg_slice rest = text, element, value = head->headers[i].value;
+        if (!kg_slice_eq_nocase(head->headers[i].name, name))
+            continue;
+        /* The only regex that the random routes have: ends in b. */
+        if (kg_slice_eq(text, KG_SLICE("~*b$")) && kg_lower(value.ptr[value.len - 1]) == 'b')
+            return true;
+        while (kg_slice_next_element(&rest, &element)) {
+            if (kg_slice_eq_nocase(element, value))
+                return true;
+        }
+    }
+    return false;
+}
+
 struct naive {
-    long kinds, whole_names, path_len;
+    long kinds, whole_names, headers, path_len;
 };
 
 static bool judge(const struct route *route, const char *method, const char *host, uint16_t port,
-                  const char *path, struct naive *out)
+                  const char *path, const struct kg_head *head, struct naive *out)
 {
     bool host_ok = !route->hosts[0], method_ok = !route->methods[0], path_ok = !route->paths[0];
 
-    *out =
-        (struct naive){ (route->hosts[0] != NULL) + (route->methods[0] != NULL) + (route->paths[0] != NULL),
-                        route->hosts[0] != NULL, 0 };
+    *out = (struct naive){ (route->hosts[0] != NULL) + (route->methods[0] != NULL) +
+                               (route->headers[0] != NULL) + (route->paths[0] != NULL),
+                           route->hosts[0] != NULL, 0, 0 };
     for (size_t i = 0; i < LIST_MAX && route->hosts[i]; i++) {
         host_ok |= host_matches(route->hosts[i], host, port);
         if (strchr(route->hosts[i], '*'))
@@ -341,21 +505,27 @@ static bool judge(const struct route *route, const char *method, const char *hos
         if (len > out->path_len)
             out->path_len = len;
     }
+    for (size_t i = 0; i < LIST_MAX && route->headers[i]; i++) {
+        out->headers++;
+        if (!header_matches(route->headers[i], head))
+            return false;
+    }
     return host_ok && method_ok && path_ok;
 }
 
 static int naive_winner(const struct route *routes, size_t count, const char *method, const char *host,
-                        uint16_t port, const char *path, long *prefix_len)
+                        uint16_t port, const char *path, const struct kg_head *head, long *prefix_len)
 {
-    struct naive best = { -1, 0, 0 };
+    struct naive best = { -1, 0, 0, 0 };
     int found = -1;
 
     for (size_t i = 0; i < count; i++) {
         struct naive now;
-        if (!judge(&routes[i], method, host, port, path, &now))
+        if (!judge(&routes[i], method, host, port, path, head, &now))
             continue;
         bool wins = now.kinds != best.kinds               ? now.kinds > best.kinds
                     : now.whole_names != best.whole_names ? now.whole_names > best.whole_names
+                    : now.headers != best.headers         ? now.headers > best.headers
                                                           : now.path_len > best.path_len;
         if (!wins)
             continue;
@@ -373,6 +543,14 @@ static const char *const asked_hosts[] = { "a.com", "A.com", "b.a.com", "c.b.a.c
                                            "a.net", "a.b.c", "x",       "" };
 static const char *const some_methods[] = { "GET", "PUT", "POST", "PURGE" };
 static const char *const asked_methods[] = { "GET", "PUT", "POST", "PURGE", "DELETE" };
+
+/* No two of one place have the same name, so that a route takes any of each. */
+static const char *const some_headers[2][5] = {
+    { "x-a: a", "X-A: A, b", "x-a: bb, c", "x-a: ~*b$", "x-c: a" },
+    { "x-b: a", "x-b: b, c", "X-b: ~*b$", "x-b: C", "x-b: d" },
+};
+static const char *const asked_headers[] = { "x-a: a", "x-a: B",  "X-A: c", "x-b: a", "X-B: B",
+                                             "x-b: c", "x-b: ab", "x-c: a", "x-d: a", "x-a: bb" };
 
 #define PICK(list) (list[(size_t)rand() % (sizeof(list) / sizeof((list)[0]))])
 
@@ -394,6 +572,10 @@ static void random_route(struct route *route, char paths[LIST_MAX][12])
     *route = (struct route){ 0 };
     int hosts = rand() % 3, methods = rand() % 3, path_count = rand() % LIST_MAX;
 
+    for (int i = 0, place = 0; i < 2; i++) {
+        if (rand() % 3 == 0)
+            route->headers[place++] = PICK(some_headers[i]);
+    }
     if (hosts + methods + path_count == 0)
         path_count = 1;
     for (int i = 0; i < hosts; i++)
@@ -412,9 +594,16 @@ static void compare_once(const struct table *t, const struct route *routes)
     uint16_t port = PICK(ports);
     struct kg_route_query query = query_of(method, host, port, random_path(path, 9));
     struct kg_match match = { 0 };
+    const char *lines[5] = { NULL };
     long prefix_len = 0;
 
-    int expected = naive_winner(routes, t->count, method, host, port, path, &prefix_len);
+    for (int i = 0, count = rand() % 5; i < count; i++)
+        lines[i] = PICK(asked_headers);
+    struct kg_head head = head_of(lines);
+    query.head = &head;
+    query.regex = t->scratch;
+
+    int expected = naive_winner(routes, t->count, method, host, port, path, &head, &prefix_len);
     int got = kg_router_match(t->router, &query, &match) ? (int)(match.route - t->routes) : -1;
     if (got != expected)
         fail_msg("%s %s:%u%s: route %d instead of %d", method, host, port, path, got, expected);
@@ -457,6 +646,11 @@ int main(void)
         cmocka_unit_test(values_of_one_field_are_alternatives_and_fields_are_all_needed),
         cmocka_unit_test(ties_go_to_the_oldest_route),
         cmocka_unit_test(a_route_with_several_paths_has_the_priority_of_the_one_that_matches),
+        cmocka_unit_test(all_headers_are_needed_and_any_of_their_values),
+        cmocka_unit_test(header_names_and_values_ignore_case),
+        cmocka_unit_test(a_regex_is_found_anywhere_in_a_header_and_only_when_alone),
+        cmocka_unit_test(headers_are_a_kind_and_beat_a_longer_path),
+        cmocka_unit_test(more_header_names_win_after_whole_hosts_and_before_the_path),
         cmocka_unit_test(no_routes_match_nothing),
         cmocka_unit_test(an_overlong_host_still_reaches_routes_without_hosts),
         cmocka_unit_test(agrees_with_a_loop_over_all_routes),

@@ -97,10 +97,11 @@ static void route_consumer_credential_and_plugin_get_their_defaults(void **state
     const char *text = json_string_value(json_object_get(key, "key"));
 
     json_object_del(route, "updated_at");
-    assert_json(route, "{\"id\":\"" ID_A
-                       "\",\"created_at\":7,\"name\":null,\"service\":null,\"protocols\":[\"http\"],"
-                       "\"methods\":null,\"hosts\":null,\"paths\":[\"/a\"],\"strip_path\":true,"
-                       "\"preserve_host\":false,\"tags\":null}");
+    assert_json(route,
+                "{\"id\":\"" ID_A
+                "\",\"created_at\":7,\"name\":null,\"service\":null,\"protocols\":[\"http\"],"
+                "\"methods\":null,\"hosts\":null,\"paths\":[\"/a\"],\"headers\":null,\"strip_path\":true,"
+                "\"preserve_host\":false,\"tags\":null}");
     assert_member(plugin, "config",
                   "{\"key_names\":[\"apikey\"],\"key_in_header\":true,\"factor\":null,"
                   "\"realm\":null,\"more\":{\"depth\":null,\"note\":null}}");
@@ -164,10 +165,10 @@ static void unknown_fields_are_refused_by_name(void **state)
                    "{\"retries\":\"unknown field\"}");
     assert_refused(
         KG_ROUTES,
-        "{\"paths\":[\"/\"],\"headers\":{},\"snis\":[],\"regex_priority\":0,\"path_handling\":\"v0\"}",
-        "4 schema violations (headers: unknown field; path_handling: unknown field; regex_priority: unknown "
-        "field; snis: unknown field)",
-        "{\"headers\":\"unknown field\",\"snis\":\"unknown field\",\"regex_priority\":\"unknown field\","
+        "{\"paths\":[\"/\"],\"sources\":{},\"snis\":[],\"regex_priority\":0,\"path_handling\":\"v0\"}",
+        "4 schema violations (path_handling: unknown field; regex_priority: unknown field; snis: unknown "
+        "field; sources: unknown field)",
+        "{\"sources\":\"unknown field\",\"snis\":\"unknown field\",\"regex_priority\":\"unknown field\","
         "\"path_handling\":\"unknown field\"}");
     assert_refused(KG_PLUGINS, "{\"name\":\"keys\",\"config\":{\"more\":{\"x\":1},\"key_in_body\":true}}",
                    "2 schema violations (config.key_in_body: unknown field; config.more.x: unknown field)",
@@ -344,7 +345,8 @@ static void broken_urls_are_refused(void **state)
 
 static void a_route_needs_something_to_match(void **state)
 {
-    static const char message[] = "must set one of 'methods', 'hosts', 'paths' when 'protocols' is 'http'";
+    static const char message[] =
+        "must set one of 'methods', 'hosts', 'headers', 'paths' when 'protocols' is 'http'";
     char whole[256], fields[256];
 
     snprintf(whole, sizeof(whole), "schema violation (%s)", message);
@@ -356,6 +358,54 @@ static void a_route_needs_something_to_match(void **state)
     assert_refused(KG_ROUTES, "{\"x\":1}", whole, fields);
     json_decref(create(KG_ROUTES, "{\"methods\":[\"GET\"]}"));
     json_decref(create(KG_ROUTES, "{\"hosts\":[\"a\"]}"));
+}
+
+static void assert_headers_refused(const char *headers, const char *part, const char *error)
+{
+    char input[512], whole[512], fields[512];
+
+    snprintf(input, sizeof(input), "{\"paths\":[\"/\"],\"headers\":%s}", headers);
+    snprintf(whole, sizeof(whole), "schema violation (headers%s: %s)", part, error);
+    if (part[0] == '\0')
+        snprintf(fields, sizeof(fields), "{\"headers\":\"%s\"}", error);
+    else
+        snprintf(fields, sizeof(fields), "{\"headers\":{\"%s\":\"%s\"}}", part + 1, error);
+    assert_refused(KG_ROUTES, input, whole, fields);
+}
+
+static void route_headers_are_a_map_of_lists(void **state)
+{
+    json_t *route =
+        create(KG_ROUTES, "{\"headers\":{\"X-Team\":[\"blue\",\"red\",\"blue\"],\"b\":[\"~*^v[0-9]+$\"]}}");
+
+    assert_member(route, "headers", "{\"X-Team\":[\"blue\",\"red\"],\"b\":[\"~*^v[0-9]+$\"]}");
+    json_decref(route);
+    json_decref(create(KG_ROUTES, "{\"headers\":{\"a\":[\"~*(\",\"b\"]}}"));
+    assert_headers_refused("[]", "", "expected a map");
+    assert_headers_refused("{\"a\":[]}", ".a", "length must be at least 1");
+    assert_headers_refused("{\"a\":\"b\"}", ".a", "expected a set");
+    assert_headers_refused("{\"Host\":[\"b\"]}", ".Host",
+                           "cannot contain 'host' header, which must be specified in the 'hosts' attribute");
+    assert_headers_refused("{\"a b\":[\"c\"]}", ".a b", "'a b' is not a valid header name");
+    assert_headers_refused("{\"a\":[\"c\"],\"A\":[\"d\"]}", ".a", "is given twice");
+    assert_headers_refused("{\"a\":[\"~*(\"]}", ".a",
+                           "invalid regex: missing closing parenthesis at character 2");
+    assert_refused(KG_ROUTES, "{\"headers\":{\"a\":[\"x\",\" b\"]}}",
+                   "schema violation (headers.a.2: must not start or end with a blank)",
+                   "{\"headers\":{\"a\":[null,\"must not start or end with a blank\"]}}");
+}
+
+static void a_patch_replaces_a_map_as_a_whole(void **state)
+{
+    json_t *route = create(KG_ROUTES, "{\"headers\":{\"a\":[\"1\"],\"b\":[\"2\"]}}");
+    json_t *input = json_loads("{\"headers\":{\"c\":[\"3\"]}}", 0, NULL), *patched = NULL, *problem = NULL;
+
+    assert_int_equal(
+        kg_schema_apply(&kg_entities[KG_ROUTES], KG_WRITE_PATCH, input, route, &patched, &problem), 0);
+    assert_member(patched, "headers", "{\"c\":[\"3\"]}");
+    json_decref(patched);
+    json_decref(input);
+    json_decref(route);
 }
 
 static void route_paths_are_normal(void **state)
@@ -657,6 +707,8 @@ int main(void)
         cmocka_unit_test(url_is_a_shorthand),
         cmocka_unit_test(broken_urls_are_refused),
         cmocka_unit_test(a_route_needs_something_to_match),
+        cmocka_unit_test(route_headers_are_a_map_of_lists),
+        cmocka_unit_test(a_patch_replaces_a_map_as_a_whole),
         cmocka_unit_test(route_paths_are_normal),
         cmocka_unit_test(route_hosts_take_one_wildcard_label_at_an_end),
         cmocka_unit_test(methods_are_upper_case_tokens),

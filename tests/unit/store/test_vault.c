@@ -309,11 +309,26 @@ static void a_newer_database_is_refused(void **state)
 
     kg_store_close(f->store);
     f->store = NULL;
-    exec(f, "PRAGMA user_version = 2");
+    exec(f, "PRAGMA user_version = 3");
     assert_open_refused(f, ENOTSUP,
-                        "@/keygate.db was written by a newer keygate (schema version 2, this one knows 1)");
+                        "@/keygate.db was written by a newer keygate (schema version 3, this one knows 2)");
+    exec(f, "PRAGMA user_version = 2");
+    f->store = open_store(f->dir);
+}
+
+static void an_older_database_gets_the_fields_that_came_since(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(put(f->store, KG_SERVICES, "{\"host\":\"a\"}", NULL), 0);
+    assert_int_equal(put(f->store, KG_ROUTES, "{\"paths\":[\"/a\"]}", NULL), 0);
+    kg_store_close(f->store);
+    f->store = NULL;
+    exec(f, "ALTER TABLE routes DROP COLUMN headers");
     exec(f, "PRAGMA user_version = 1");
     f->store = open_store(f->dir);
+    assert_int_equal(put(f->store, KG_ROUTES, "{\"headers\":{\"a\":[\"b\"]}}", NULL), 0);
+    reopen(f);
 }
 
 static void a_file_of_somebody_else_is_refused_and_kept(void **state)
@@ -394,6 +409,7 @@ int main(void)
         CLOSED_TEST(a_start_killed_half_way_can_be_repeated),
         OPEN_TEST(a_second_opener_is_refused),
         OPEN_TEST(a_newer_database_is_refused),
+        OPEN_TEST(an_older_database_gets_the_fields_that_came_since),
         CLOSED_TEST(a_file_of_somebody_else_is_refused_and_kept),
         CLOSED_TEST(a_directory_that_cannot_be_made_is_named),
         OPEN_TEST(everything_can_be_given_to_another_user),
