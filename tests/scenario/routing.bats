@@ -30,6 +30,16 @@ teardown()
     show_log
 }
 
+# sent_to STATUS LOCATION PATH [CURL OPTION...]: a redirection without a body.
+sent_to()
+{
+    gw_curl "$3" -D "$T/head" -o "$T/body" "${@:4}"
+    same "$1" "$(head -n 1 "$T/head" | cut -d' ' -f2)"
+    same "$2" "$(header Location "$T/head")"
+    same 0 "$(header Content-Length "$T/head")"
+    same '' "$(header Content-Type "$T/head")"
+}
+
 # goes_to SERVICE PATH [CURL OPTION...]: the request reached the service of this name.
 goes_to()
 {
@@ -79,4 +89,43 @@ goes_to()
     like 'invalid regex' "$output"
     run kctl route create --paths /x --headers x
     same 2 "$status"
+}
+
+@test "a route for https alone asks for it, before any plugin" {
+    make route --service plain --name secure --paths /secure --protocols https
+    make plugin --name key-auth --route secure
+    gw_curl /secure -D "$T/head" -o "$T/body"
+    same 'HTTP/1.1 426 Upgrade Required' "$(head -n 1 "$T/head" | tr -d '\r')"
+    kong_error 'Please use HTTPS protocol' "$T/body"
+    same Upgrade "$(header Connection "$T/head")"
+    same 'TLS/1.2, HTTP/1.1' "$(header Upgrade "$T/head")"
+    gw_curl /secure -D "$T/head" -o "$T/body" -d body -H 'Transfer-Encoding: chunked'
+    like '^HTTP/1.1 426 ' "$(head -n 1 "$T/head")"
+    # Nobody but a trusted proxy could say so.
+    same 426 "$(status_of gw_curl /secure -H 'X-Forwarded-Proto: https')"
+}
+
+@test "a route for https alone redirects when it says so" {
+    make route --service plain --name moved --paths /moved --protocols https --https-redirect-status-code 301
+    sent_to 301 'https://a.example/moved/%7Ex/../y?q=1&r=%20' '/moved/%7Ex/../y?q=1&r=%20' --path-as-is -H 'Host: a.example:9080'
+    local status
+    for status in 302 307 308; do
+        kctl route update moved --https-redirect-status-code "$status"
+        sent_to "$status" 'https://127.0.0.1/moved?' '/moved?'
+    done
+    # Without a Host there is nowhere to go.
+    same 426 "$(status_of gw_curl /moved -0 -H 'Host:')"
+    kctl route update moved --protocols http,https
+    same 200 "$(status_of gw_curl /moved)"
+}
+
+@test "protocols that keygate cannot serve are refused" {
+    local protocol
+    for protocol in grpc grpcs tcp tls udp; do
+        run kctl route create --paths /x --protocols "$protocol"
+        same 1 "$status"
+        like 'expected one of: http, https' "$output"
+    done
+    run kctl route create --paths /x --https-redirect-status-code 303
+    same 1 "$status"
 }

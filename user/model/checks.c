@@ -310,6 +310,17 @@ const char *kg_check_method(const json_t *value, char scratch[256])
     return too_long(text, 64, scratch);
 }
 
+const char *kg_check_redirect_status(const json_t *value, char scratch[256])
+{
+    static const int allowed[] = { 426, 301, 302, 307, 308 };
+
+    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
+        if (json_integer_value(value) == allowed[i])
+            return NULL;
+    }
+    return "expected one of: 426, 301, 302, 307, 308";
+}
+
 const char *kg_check_plugin_name(const json_t *value, char scratch[256])
 {
     if (kg_plugin_find(json_string_value(value)))

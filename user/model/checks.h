@@ -5,7 +5,8 @@
 
 #include "model/schema.h"
 
-/* Rules for one value, as struct kg_field's `check` wants them. The value is a string of at least one byte.
+/* Rules for one value, as struct kg_field's `check` wants them. The value is a string of at least one byte,
+ * or, for kg_check_redirect_status, an integer.
  */
 const char *kg_check_name(const json_t *value, char scratch[256]);
 const char *kg_check_identity(const json_t *value, char scratch[256]);
@@ -19,6 +20,7 @@ const char *kg_check_header_name(const json_t *value, char scratch[256]);
 const char *kg_check_header_value(const json_t *value, char scratch[256]);
 /* All values of one header. */
 const char *kg_check_header_values(const json_t *values, char scratch[256]);
+const char *kg_check_redirect_status(const json_t *value, char scratch[256]);
 const char *kg_check_method(const json_t *value, char scratch[256]);
 const char *kg_check_plugin_name(const json_t *value, char scratch[256]);
 

@@ -7,7 +7,7 @@
 #define PLUGINS_MAX 64
 
 static const char *const service_protocols[] = { "http", NULL };
-static const char *const route_protocols[] = { "http", NULL };
+static const char *const route_protocols[] = { "http", "https", NULL };
 static const char *const plugin_protocols[] = { "grpc", "grpcs", "http", "https", NULL };
 static const char *const plugin_unique[] = { "name", "route", "service", "consumer", NULL };
 
@@ -43,12 +43,14 @@ static const struct kg_field route_fields[] = {
     FIELD_ID,
     FIELD_NAME,
     { .name = "service", .type = KG_F_FOREIGN, .reference = KG_SERVICES },
-    { .name = "protocols", .type = KG_F_STRING_SET, .required = true, .default_json = "[\"http\"]", .one_of = route_protocols },
+    { .name = "protocols", .type = KG_F_STRING_SET, .required = true, .default_json = "[\"http\",\"https\"]", .one_of = route_protocols },
     { .name = "methods", .type = KG_F_STRING_SET, .check = kg_check_method },
     { .name = "hosts", .type = KG_F_STRING_SET, .check = kg_check_route_host },
     { .name = "paths", .type = KG_F_STRING_SET, .check = kg_check_route_path },
     { .name = "headers", .type = KG_F_STRING_MAP, .check = kg_check_header_value, .check_key = kg_check_header_name,
       .check_set = kg_check_header_values },
+    { .name = "https_redirect_status_code", .type = KG_F_INTEGER, .required = true, .default_json = "426",
+      .check = kg_check_redirect_status },
     { .name = "strip_path", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
     { .name = "preserve_host", .type = KG_F_BOOLEAN, .required = true, .default_json = "false" },
     FIELD_TAGS,
@@ -150,7 +152,7 @@ static void check_plugin(const json_t *entity, json_t *violations)
     if (type && type->no_consumer && !is_empty(entity, "consumer"))
         kg_violate(violations, "consumer", "value must be null");
     if (!is_empty(entity, "protocols") && !has_http(json_object_get(entity, "protocols")))
-        kg_violate(violations, "protocols", "must contain 'http', the only protocol that routes can have");
+        kg_violate(violations, "protocols", "must contain 'http', the only protocol that requests come by");
 }
 
 const struct kg_entity kg_entities[KG_ENTITIES] = {

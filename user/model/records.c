@@ -102,6 +102,19 @@ static struct kg_record *new_service(const json_t *object)
     return record;
 }
 
+static bool has_element(const json_t *object, const char *name, const char *wanted)
+{
+    json_t *value;
+    size_t i;
+
+    json_array_foreach(json_object_get(object, name), i, value)
+    {
+        if (kg_slice_eq(string_of(value), kg_slice_str(wanted)))
+            return true;
+    }
+    return false;
+}
+
 /* NULL when a pattern that was good when it was written no longer compiles: then it matches nothing. */
 static const struct kg_regex *compile(struct kg_route_record *route, enum kg_regex_kind kind,
                                       struct kg_slice pattern)
@@ -152,6 +165,9 @@ static struct kg_record *new_route(const json_t *object)
     size_t most = json_object_size(headers);
     route->regexes = kg_arena_calloc(&record->arena, most, sizeof(*route->regexes));
     take_headers(route, headers);
+    route->https_only =
+        has_element(object, "protocols", "https") && !has_element(object, "protocols", "http");
+    route->https_redirect_status = number(object, "https_redirect_status_code", 426);
     route->strip_path = flag(object, "strip_path", true);
     route->preserve_host = flag(object, "preserve_host", false);
     return record;

@@ -82,7 +82,8 @@ struct kg_route_record {
     size_t host_count, path_count, method_count, header_count;
     struct kg_regex **regexes; /* what the record owns of them */
     size_t regex_count;
-    bool strip_path, preserve_host;
+    bool strip_path, preserve_host, https_only;
+    unsigned https_redirect_status;
     struct kg_plugin_record *plugins; /* while a routing is built */
 };
 

@@ -183,6 +183,8 @@ static const struct kg_route *build_route(struct kg_arena *arena, const struct k
     route->service = service ? service->built : NULL;
     route->strip_path = record->strip_path;
     route->preserve_host = record->preserve_host;
+    route->https_only = record->https_only;
+    route->https_redirect_status = record->https_redirect_status;
     winners->count = 0;
     compete(winners, record->plugins, record->service_id);
     compete(winners, service ? service->plugins : NULL, record->service_id);

@@ -95,7 +95,7 @@ static json_t *take_uuid(const struct kg_field *field, const json_t *given, json
 
 static json_t *take_integer(const struct kg_field *field, const json_t *given, json_t **error)
 {
-    char scratch[96];
+    char scratch[256];
 
     if (!json_is_integer(given))
         return refuse(error, "expected an integer");
@@ -105,7 +105,8 @@ static json_t *take_integer(const struct kg_field *field, const json_t *given, j
                  (long long)field->max);
         return refuse(error, scratch);
     }
-    return copy_of(given);
+    const char *wrong = field->check ? field->check(given, scratch) : NULL;
+    return wrong ? refuse(error, wrong) : copy_of(given);
 }
 
 static json_t *take_timestamp(const struct kg_field *field, const json_t *given, json_t **error)

@@ -46,6 +46,8 @@ struct kg_route {
     struct kg_slice name;             /* may be empty */
     const struct kg_service *service; /* NULL: 503 "no Service found with those values" */
     bool strip_path, preserve_host;
+    bool https_only;                /* what comes over http is answered 426, or redirected */
+    unsigned https_redirect_status; /* 426, or 301, 302, 307, 308 */
     /* Effective plugins, one for each name, the most specific scope winning, highest priority first. */
     const struct kg_plugin_use *plugins;
     size_t plugin_count;

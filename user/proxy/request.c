@@ -2,6 +2,7 @@
 /* One request: framing, route, policies; then an answer of our own, or on to the upstream. */
 #include "proxy/internal.h"
 
+#include "base/assert.h"
 #include "http/answer.h"
 #include "keygate/abi.h"
 
@@ -49,8 +50,29 @@ void kg_request_signal(struct kg_client *client, enum kg_signal_kind kind)
         return; /* the counter is full: the control thread is being woken already */
 }
 
+static void put_connection(const struct kg_request *request, struct kg_writer *w)
+{
+    struct kg_slice option = KG_SLICE("");
+
+    if (!request->keep_alive)
+        option = KG_SLICE("close");
+    else if (request->http10)
+        option = KG_SLICE("keep-alive");
+    /* RFC 9110, 15.5.22: a 426 says what to upgrade to. */
+    if (request->status == 426)
+        KG_PUT(w, "Upgrade: TLS/1.2, HTTP/1.1\r\nConnection: Upgrade");
+    else if (option.len > 0)
+        KG_PUT(w, "Connection: ");
+    if (request->status == 426 && option.len > 0)
+        KG_PUT(w, ", ");
+    kg_put(w, option);
+    if (request->status == 426 || option.len > 0)
+        KG_PUT(w, "\r\n");
+}
+
+/* detail: the Location of a redirection, else WWW-Authenticate; may be empty. */
 static void put_answer_head(struct kg_client *client, enum kg_media media, size_t body_len,
-                            struct kg_slice www_authenticate, struct kg_writer *w)
+                            struct kg_slice detail, struct kg_writer *w)
 {
     struct kg_request *request = &client->request;
 
@@ -60,28 +82,29 @@ static void put_answer_head(struct kg_client *client, enum kg_media media, size_
     kg_put(w, kg_slice_str(kg_status_reason(request->status)));
     KG_PUT(w, "\r\nDate: ");
     kg_put(w, kg_slice_str(client->worker->date));
-    KG_PUT(w, "\r\nContent-Type: ");
-    kg_put(w, kg_media_type(media));
+    if (body_len > 0) {
+        KG_PUT(w, "\r\nContent-Type: ");
+        kg_put(w, kg_media_type(media));
+    }
     KG_PUT(w, "\r\nContent-Length: ");
     kg_put_u64(w, body_len);
-    if (www_authenticate.len > 0) {
-        KG_PUT(w, "\r\nWWW-Authenticate: ");
-        kg_put(w, www_authenticate);
+    if (detail.len > 0) {
+        kg_put(w,
+               request->status / 100 == 3 ? KG_SLICE("\r\nLocation: ") : KG_SLICE("\r\nWWW-Authenticate: "));
+        kg_put(w, detail);
     }
     KG_PUT(w, "\r\nX-Keygate-Response-Latency: ");
     kg_put_u64(w, client->worker->now_ms - request->started_ms);
     KG_PUT(w, "\r\nX-Request-Id: ");
     kg_put(w, kg_slice_of(request->id, KG_REQUEST_ID));
     KG_PUT(w, "\r\nServer: keygate\r\n");
-    if (!request->keep_alive)
-        KG_PUT(w, "Connection: close\r\n");
-    else if (request->http10)
-        KG_PUT(w, "Connection: keep-alive\r\n");
+    put_connection(request, w);
     KG_PUT(w, "\r\n");
 }
 
+/* An empty message is an empty body. */
 static void answer(struct kg_client *client, enum kg_media media, unsigned status, struct kg_slice message,
-                   struct kg_slice www_authenticate)
+                   struct kg_slice detail)
 {
     struct kg_request *request = &client->request;
     struct kg_block *block = kg_block_new(&client->worker->ring.blocks);
@@ -93,8 +116,9 @@ static void answer(struct kg_client *client, enum kg_media media, unsigned statu
     request->status = status;
     /* A body that is still coming is not waited for: the connection ends with the answer. */
     request->keep_alive = request->keep_alive && request->body_done && !client->worker->draining;
-    kg_error_body(media, message, kg_slice_of(request->id, KG_REQUEST_ID), &body);
-    put_answer_head(client, media, body.len, www_authenticate, &out);
+    if (message.len > 0)
+        kg_error_body(media, message, kg_slice_of(request->id, KG_REQUEST_ID), &body);
+    put_answer_head(client, media, body.len, detail, &out);
     if (!request->to_head)
         kg_put(&out, kg_writer_slice(&body));
     block->end = (uint32_t)out.len;
@@ -191,6 +215,32 @@ static bool find_route(struct kg_client *client, const struct kg_framing *framin
     return kg_snapshot_route(client->request.snapshot, &query, match);
 }
 
+/* A route for https alone, and no https: sent there, or told to come by it. Where the client wants to go is
+ * known only from a Host, and OPTIONS * is no place to be sent to. */
+static void ask_for_https(struct kg_client *client, const struct kg_framing *framing,
+                          const struct kg_target *target)
+{
+    struct kg_writer location = kg_writer_of(client->worker->scratch, KG_QUERY_SCRATCH);
+    struct kg_slice authority = target->authority.len ? target->authority : framing->host, host = { 0 };
+    unsigned status = client->request.route->https_redirect_status;
+    uint16_t port;
+
+    if (status == 426 || authority.len == 0 || kg_host_split(authority, &host, &port) ||
+        kg_slice_eq(target->path, KG_SLICE("*"))) {
+        answer_head(client, 426, KG_SLICE("Please use HTTPS protocol"), KG_SLICE(""));
+        return;
+    }
+    KG_PUT(&location, "https://");
+    kg_put(&location, host);
+    kg_put(&location, target->path);
+    if (target->has_query) {
+        kg_put_char(&location, '?');
+        kg_put(&location, target->query);
+    }
+    KG_ASSERT(!location.overflow);
+    answer(client, KG_MEDIA_JSON, status, KG_SLICE(""), kg_writer_slice(&location));
+}
+
 /* Policies, then the way to the upstream. */
 static void pass(struct kg_client *client, const struct kg_framing *framing, const struct kg_target *target,
                  struct kg_slice path, size_t prefix_len)
@@ -277,6 +327,10 @@ void kg_request_begin(struct kg_client *client, size_t head_len)
     }
     request->route = match.route;
     request->service = match.route->service;
+    if (match.route->https_only) {
+        ask_for_https(client, &framing, &target);
+        return;
+    }
     pass(client, &framing, &target, kg_writer_slice(&path), match.prefix_len);
 }
 

@@ -99,8 +99,9 @@ static void route_consumer_credential_and_plugin_get_their_defaults(void **state
     json_object_del(route, "updated_at");
     assert_json(route,
                 "{\"id\":\"" ID_A
-                "\",\"created_at\":7,\"name\":null,\"service\":null,\"protocols\":[\"http\"],"
-                "\"methods\":null,\"hosts\":null,\"paths\":[\"/a\"],\"headers\":null,\"strip_path\":true,"
+                "\",\"created_at\":7,\"name\":null,\"service\":null,\"protocols\":[\"http\",\"https\"],"
+                "\"methods\":null,\"hosts\":null,\"paths\":[\"/"
+                "a\"],\"headers\":null,\"https_redirect_status_code\":426,\"strip_path\":true,"
                 "\"preserve_host\":false,\"tags\":null}");
     assert_member(plugin, "config",
                   "{\"key_names\":[\"apikey\"],\"key_in_header\":true,\"factor\":null,"
@@ -207,10 +208,17 @@ static void numbers_have_bounds(void **state)
     json_decref(create(KG_SERVICES, "{\"host\":\"a\",\"port\":65535,\"write_timeout\":2147483646}"));
 }
 
-static void only_plain_http_is_offered(void **state)
+static void protocols_are_those_that_there_are(void **state)
 {
     assert_string_refused(KG_SERVICES, "\"host\":\"a\",", "protocol", "https", "expected one of: http");
-    assert_element_refused("protocols", "grpc", "expected one of: http");
+    static const char *const others[] = { "grpc", "grpcs", "tcp", "tls", "tls_passthrough", "udp", "ws" };
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        assert_element_refused("protocols", others[i], "expected one of: http, https");
+    assert_refused(KG_ROUTES, "{\"paths\":[\"/\"],\"https_redirect_status_code\":303}",
+                   "schema violation (https_redirect_status_code: expected one of: 426, 301, 302, 307, 308)",
+                   "{\"https_redirect_status_code\":\"expected one of: 426, 301, 302, 307, 308\"}");
+    json_decref(create(KG_ROUTES,
+                       "{\"paths\":[\"/\"],\"protocols\":[\"https\"],\"https_redirect_status_code\":308}"));
     assert_string_refused(KG_SERVICES, "\"host\":\"a\",", "protocol", "HTTP", "expected one of: http");
     assert_refused(KG_PLUGINS, "{\"name\":\"keys\",\"protocols\":[\"http\",\"tcp\"]}",
                    "schema violation (protocols.2: expected one of: grpc, grpcs, http, https)",
@@ -218,8 +226,8 @@ static void only_plain_http_is_offered(void **state)
     /* Such a plugin would look at no request at all. */
     assert_refused(
         KG_PLUGINS, "{\"name\":\"keys\",\"protocols\":[\"https\",\"grpc\"]}",
-        "schema violation (protocols: must contain 'http', the only protocol that routes can have)",
-        "{\"protocols\":\"must contain 'http', the only protocol that routes can have\"}");
+        "schema violation (protocols: must contain 'http', the only protocol that requests come by)",
+        "{\"protocols\":\"must contain 'http', the only protocol that requests come by\"}");
     json_decref(create(KG_PLUGINS, "{\"name\":\"keys\",\"protocols\":[\"https\",\"http\"]}"));
 }
 
@@ -699,7 +707,7 @@ int main(void)
         cmocka_unit_test(unknown_fields_are_refused_by_name),
         cmocka_unit_test(required_and_empty_values_are_refused),
         cmocka_unit_test(numbers_have_bounds),
-        cmocka_unit_test(only_plain_http_is_offered),
+        cmocka_unit_test(protocols_are_those_that_there_are),
         cmocka_unit_test(service_hosts_are_names_or_addresses_without_port),
         cmocka_unit_test(service_paths_are_clean),
         cmocka_unit_test(names_are_ascii_words_or_utf8),
