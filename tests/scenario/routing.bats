@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause
 # Which route a request belongs to, as a client sees it: headers, regular expressions, protocols.
-# shellcheck disable=SC2154 # bats sets status and output
+# shellcheck disable=SC2154,SC2088 # bats sets status and output; a regex path begins with a tilde
 
 load helper
 
@@ -78,6 +78,38 @@ goes_to()
     same 200 "$(admin_status /routes/blue -X PATCH -d 'headers.x-team=blue' -d 'headers[x-team]=navy')"
     same '{"x-team":["blue","navy"]}' "$(jq -c .headers "$T/body")"
     goes_to blue /echo -H 'X-Team: blue'
+}
+
+@test "a regex path takes off what it matched, and goes before a longer path" {
+    make service --name numbered --url http://127.0.0.1:8001/echo
+    make route --service numbered --name numbered --paths '~/r/[0-9]{1,3}/(?:x|y)' --paths /s
+    make route --service plain --name longer --paths /r/12/x/echo
+    same /echo/z "$(gw_curl /r/123/y/z | jq -r .target)"
+    same /echo/echo "$(gw_curl /r/12/x/echo | jq -r .target)"
+    same /echo "$(gw_curl /s | jq -r .target)"
+    same 404 "$(status_of gw_curl /r/1234/x)"
+    same 404 "$(status_of gw_curl /a/r/1/x)"
+    same '["~/r/[0-9]{1,3}/(?:x|y)","/s"]' "$(kctl route get numbered -o json | jq -c .paths)"
+}
+
+@test "regex_priority decides between regexes" {
+    make route --service plain --name low --paths '~/p/.*'
+    make route --service blue --name high --paths '~/p/echo' --regex-priority 1 --strip-path false
+    same /blue/p/echo "$(gw_curl /p/echo -o /dev/null -w '' && gw_curl /p/echo | jq -r .target)"
+    kctl route update high --regex-priority -1
+    same 404 "$(status_of gw_curl /nowhere)"
+    like '^/plain' "$(gw_curl /p/echo | jq -r .target)"
+}
+
+@test "a regex that is none, or without end, harms nobody" {
+    run kctl route create --paths '~/a['
+    same 1 "$status"
+    like 'invalid regex: missing terminating' "$output"
+    make route --service plain --name endless --paths '~/endless/(a+)+$'
+    local long
+    long=$(printf 'a%.0s' {1..4000})
+    same 404 "$(status_of gw_curl "/endless/$long!")"
+    same 200 "$(status_of gw_curl "/endless/aaa" -d '')"
 }
 
 @test "headers that no request could have are refused" {

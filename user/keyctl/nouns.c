@@ -25,7 +25,8 @@ static const struct flag service_flags[] = {
 static const struct flag route_flags[] = {
     { "service", FLAG_FOREIGN, ON_WRITE | ON(VERB_LIST), "NAME|ID", "where its requests go", "services", "name" },
     { "name", FLAG_STRING, ON_WRITE, "NAME", "a name of its own" },
-    { "paths", FLAG_LIST, ON_WRITE, "PATH", "path prefix that it answers; may be repeated" },
+    { "paths", FLAG_LIST, ON_WRITE, "PATH", "path prefix that it answers, or ~/REGEX; may be repeated" },
+    { "regex-priority", FLAG_INTEGER, ON_WRITE, "NUMBER", "of several regexes that match the one with more wins" },
     { "hosts", FLAG_LIST, ON_WRITE, "HOST", "host name that it answers; may be repeated" },
     { "methods", FLAG_LIST, ON_WRITE, "METHOD", "method that it answers; may be repeated" },
     { "headers", FLAG_MAP, ON_WRITE, "NAME=VALUE", "header that a request must have; may be repeated" },

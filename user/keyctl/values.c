@@ -80,6 +80,9 @@ static int add_list(json_t *object, const char *name, const char *text)
         array = json_array();
         json_object_set_new(object, name, array);
     }
+    /* The commas of a regex are its own. */
+    if (text[0] == '~')
+        return json_array_append_new(array, json_string(text)) < 0 ? -EINVAL : 0;
     while (kg_slice_next_element(&rest, &element)) {
         if (json_array_append_new(array, json_stringn(element.ptr, element.len)) < 0)
             return -EINVAL;

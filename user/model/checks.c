@@ -231,26 +231,6 @@ const char *kg_check_service_path(const json_t *value, char scratch[256])
     return check_path(text_of(value), scratch);
 }
 
-const char *kg_check_route_path(const json_t *value, char scratch[256])
-{
-    struct kg_slice path = text_of(value);
-    char normal[PATH_MAX_LEN];
-    struct kg_writer w = kg_writer_of(normal, sizeof(normal));
-    const char *wrong, *why = "not a valid path";
-
-    if (path.ptr[0] == '~')
-        return "regex paths (starting with ~) are not supported by keygate yet";
-    wrong = check_path(path, scratch);
-    if (wrong)
-        return wrong;
-    if (kg_path_normalize(path, &w, &why))
-        return why;
-    if (kg_slice_eq(kg_writer_slice(&w), path))
-        return NULL;
-    return say(scratch, KG_SLICE("non-normalized path, consider use '"), kg_writer_slice(&w),
-               KG_SLICE("' instead"));
-}
-
 /* NULL, or why the pattern is none. */
 static const char *check_regex(enum kg_regex_kind kind, struct kg_slice pattern, char scratch[256])
 {
@@ -261,6 +241,28 @@ static const char *check_regex(enum kg_regex_kind kind, struct kg_slice pattern,
         return say(scratch, kg_slice_str(err.text), KG_SLICE(""), KG_SLICE(""));
     kg_regex_free(regex);
     return NULL;
+}
+
+const char *kg_check_route_path(const json_t *value, char scratch[256])
+{
+    struct kg_slice path = text_of(value);
+    char normal[PATH_MAX_LEN];
+    struct kg_writer w = kg_writer_of(normal, sizeof(normal));
+    const char *wrong, *why = "not a valid path";
+
+    if (path.len > 1 && path.ptr[0] == '~' && path.ptr[1] == '/')
+        return check_regex(KG_REGEX_PATH, kg_slice_of(path.ptr + 1, path.len - 1), scratch);
+    if (path.ptr[0] != '/')
+        return "should start with: / (fixed path) or ~/ (regex path)";
+    wrong = check_path(path, scratch);
+    if (wrong)
+        return wrong;
+    if (kg_path_normalize(path, &w, &why))
+        return why;
+    if (kg_slice_eq(kg_writer_slice(&w), path))
+        return NULL;
+    return say(scratch, KG_SLICE("non-normalized path, consider use '"), kg_writer_slice(&w),
+               KG_SLICE("' instead"));
 }
 
 const char *kg_check_header_name(const json_t *value, char scratch[256])

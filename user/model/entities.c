@@ -49,6 +49,8 @@ static const struct kg_field route_fields[] = {
     { .name = "paths", .type = KG_F_STRING_SET, .check = kg_check_route_path },
     { .name = "headers", .type = KG_F_STRING_MAP, .check = kg_check_header_value, .check_key = kg_check_header_name,
       .check_set = kg_check_header_values },
+    { .name = "regex_priority", .type = KG_F_INTEGER, .required = true, .default_json = "0", .bounded = true,
+      .min = INT32_MIN, .max = INT32_MAX },
     { .name = "https_redirect_status_code", .type = KG_F_INTEGER, .required = true, .default_json = "426",
       .check = kg_check_redirect_status },
     { .name = "strip_path", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },

@@ -130,6 +130,25 @@ static const struct kg_regex *compile(struct kg_route_record *route, enum kg_reg
     return regex;
 }
 
+/* Out of `paths` what begins with '~'. */
+static void take_regex_paths(struct kg_route_record *route)
+{
+    size_t plain = 0;
+
+    route->regex_paths =
+        kg_arena_calloc(&route->record.arena, route->path_count, sizeof(*route->regex_paths));
+    for (size_t i = 0; i < route->path_count; i++) {
+        struct kg_slice path = route->paths[i];
+
+        if (path.len == 0 || path.ptr[0] != '~')
+            route->paths[plain++] = path;
+        else
+            route->regex_paths[route->regex_path_count++] =
+                compile(route, KG_REGEX_PATH, kg_slice_of(path.ptr + 1, path.len - 1));
+    }
+    route->path_count = plain;
+}
+
 static void take_headers(struct kg_route_record *route, const json_t *headers)
 {
     struct kg_record *record = &route->record;
@@ -162,9 +181,11 @@ static struct kg_record *new_route(const json_t *object)
     route->paths = list(record, object, "paths", &route->path_count);
     route->methods = list(record, object, "methods", &route->method_count);
     const json_t *headers = json_object_get(object, "headers");
-    size_t most = json_object_size(headers);
+    size_t most = json_object_size(headers) + route->path_count;
     route->regexes = kg_arena_calloc(&record->arena, most, sizeof(*route->regexes));
     take_headers(route, headers);
+    take_regex_paths(route);
+    route->regex_priority = (int32_t)json_integer_value(json_object_get(object, "regex_priority"));
     route->https_only =
         has_element(object, "protocols", "https") && !has_element(object, "protocols", "http");
     route->https_redirect_status = number(object, "https_redirect_status_code", 426);

@@ -80,7 +80,10 @@ struct kg_route_record {
     struct kg_slice *hosts, *paths, *methods;
     struct kg_route_header *headers;
     size_t host_count, path_count, method_count, header_count;
-    struct kg_regex **regexes; /* what the record owns of them */
+    const struct kg_regex **regex_paths; /* NULL: one that does not compile */
+    size_t regex_path_count;
+    int32_t regex_priority;
+    struct kg_regex **regexes; /* all that the record owns */
     size_t regex_count;
     bool strip_path, preserve_host, https_only;
     unsigned https_redirect_status;

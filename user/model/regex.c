@@ -14,6 +14,9 @@
 /* Only without the JIT compiler: nested backtracking points, and KiB for them. */
 #define DEPTH_LIMIT 1000
 #define HEAP_LIMIT  256
+/* Bytes that compiled patterns may put aside. Address space until it is used. */
+#define STACK_START 32768
+#define STACK_LIMIT (512 * 1024)
 
 struct kg_regex {
     pcre2_code *code;
@@ -22,6 +25,8 @@ struct kg_regex {
 struct kg_regex_scratch {
     pcre2_match_context *context;
     pcre2_match_data *data;
+    pcre2_jit_stack *stack; /* NULL without the JIT compiler */
+    unsigned exhausted;     /* since kg_regex_scratch_begin */
 };
 
 struct kg_regex *kg_regex_new(enum kg_regex_kind kind, struct kg_slice pattern, struct kg_error *err)
@@ -64,6 +69,8 @@ struct kg_regex_scratch *kg_regex_scratch_new(void)
     pcre2_set_match_limit(scratch->context, MATCH_LIMIT);
     pcre2_set_depth_limit(scratch->context, DEPTH_LIMIT);
     pcre2_set_heap_limit(scratch->context, HEAP_LIMIT);
+    scratch->stack = pcre2_jit_stack_create(STACK_START, STACK_LIMIT, NULL);
+    pcre2_jit_stack_assign(scratch->context, NULL, scratch->stack);
     return scratch;
 }
 
@@ -73,18 +80,29 @@ void kg_regex_scratch_free(struct kg_regex_scratch *scratch)
         return;
     pcre2_match_data_free(scratch->data);
     pcre2_match_context_free(scratch->context);
+    pcre2_jit_stack_free(scratch->stack);
     free(scratch);
+}
+
+void kg_regex_scratch_begin(struct kg_regex_scratch *scratch)
+{
+    scratch->exhausted = 0;
 }
 
 bool kg_regex_match(const struct kg_regex *regex, struct kg_slice subject, struct kg_regex_scratch *scratch,
                     size_t *end)
 {
     const char *text = subject.ptr ? subject.ptr : "";
+
+    if (scratch->exhausted >= KG_REGEX_EXHAUSTED)
+        return false;
     /* 0: more groups than the one pair that we keep. Negative: no match, or a limit was hit. */
     int rc = pcre2_match(regex->code, (PCRE2_SPTR)text, subject.len, 0, 0, scratch->data, scratch->context);
 
-    if (rc < 0)
+    if (rc < 0) {
+        scratch->exhausted += rc != PCRE2_ERROR_NOMATCH;
         return false;
+    }
     *end = pcre2_get_ovector_pointer(scratch->data)[1];
     return *end <= subject.len;
 }

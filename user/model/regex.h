@@ -12,7 +12,7 @@
 
 struct kg_regex;
 
-/* What one thread matches with. */
+/* What one thread matches with, made once. */
 struct kg_regex_scratch;
 
 enum kg_regex_kind {
@@ -26,6 +26,11 @@ void kg_regex_free(struct kg_regex *regex);
 
 struct kg_regex_scratch *kg_regex_scratch_new(void);
 void kg_regex_scratch_free(struct kg_regex_scratch *scratch);
+
+/* Before the first regex of a request: it may exhaust the limits KG_REGEX_EXHAUSTED times, then no further
+ * regex matches it. */
+#define KG_REGEX_EXHAUSTED 4
+void kg_regex_scratch_begin(struct kg_regex_scratch *scratch);
 
 /* Whether the subject matches; *end is where the matched text ends. Allocates nothing when the pattern was
  * compiled to machine code, which all are where PCRE2 has a JIT compiler. */

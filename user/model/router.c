@@ -12,10 +12,12 @@
 #define HOST_MAX  255 /* RFC 1035, 2.3.4; a longer Host matches only routes without hosts */
 
 /* A candidate's rank, most significant first: kinds of attributes, whether all hosts are whole names, how
- * many headers, and in the 32 bits below them the path's length. */
+ * many headers, whether the path is a regex, and in the 32 bits below the regex's priority or the path's
+ * length. */
 #define RANK_KINDS   42
 #define RANK_WHOLE   41
 #define RANK_HEADERS 33
+#define RANK_REGEX   32
 #define HEADERS_MOST 255u
 
 /* One path of one route (or a route without paths): what the priorities compare (router.h). */
@@ -24,6 +26,7 @@ struct candidate {
     uint64_t rank;     /* see above */
     size_t order;      /* the route's age; the smaller wins a tie */
     size_t prefix_len; /* of the path; 0 without paths */
+    bool by_regex;     /* the match says how long */
 };
 
 /* The best candidates for a path prefix, its own and its ancestors' taken together. */
@@ -44,6 +47,15 @@ struct node {
     struct node **children;
 };
 
+/* A regex path of one route. */
+struct regex_path {
+    const struct candidate *candidate;
+    const struct kg_regex *regex;
+    size_t place; /* among its route's */
+    const uint32_t *methods;
+    size_t method_count; /* 0 = any */
+};
+
 enum host_kind { HOST_ANY, HOST_WHOLE, HOST_SUFFIX, HOST_PREFIX };
 
 struct host {
@@ -53,6 +65,8 @@ struct host {
     uint32_t demand;      /* id of what the routes behind it demand of headers; 0 = nothing */
     struct kg_slice text; /* suffix with its leading dot, prefix with its trailing dot */
     struct node root;
+    struct regex_path *regexes; /* the best first */
+    size_t regex_count, regex_cap;
 };
 
 struct kg_router {
@@ -63,6 +77,7 @@ struct kg_router {
     size_t mask;
     bool kinds[HOST_PREFIX + 1]; /* which kinds of host occur at all */
     bool ports;                  /* some host names a port */
+    bool regexes;                /* some path is one */
     struct kg_demands demands;
     const struct candidate **tops; /* the best candidate of each demand */
 };
@@ -75,6 +90,9 @@ struct entry {
     struct kg_slice host, path;
     const struct candidate *candidate;
     const struct kg_route_spec *spec;
+    const struct kg_regex *regex; /* instead of the path */
+    const uint32_t *methods;      /* with a regex */
+    size_t place;
 };
 
 /* FNV-1a a byte, so that all prefixes (or suffixes, read backwards) of a name are hashed in one pass. */
@@ -301,6 +319,38 @@ static struct node *path_node(struct kg_router *router, struct node *node, struc
     return node;
 }
 
+static void insert_regex(struct kg_router *router, struct host *host, const struct entry *entry)
+{
+    router->regexes = true;
+    if (host->regex_count == host->regex_cap) {
+        const struct regex_path *old = host->regexes;
+        host->regex_cap = host->regex_cap ? host->regex_cap * 2 : 2;
+        host->regexes = kg_arena_calloc(&router->arena, host->regex_cap, sizeof(*old));
+        if (old)
+            memcpy(host->regexes, old, host->regex_count * sizeof(*old));
+    }
+    host->regexes[host->regex_count++] = (struct regex_path){ entry->candidate, entry->regex, entry->place,
+                                                              entry->methods, entry->spec->method_count };
+}
+
+static int better_first(const void *left, const void *right)
+{
+    const struct regex_path *a = left, *b = right;
+
+    if (a->candidate == b->candidate)
+        return (a->place > b->place) - (a->place < b->place);
+    return better(a->candidate, b->candidate) ? -1 : 1;
+}
+
+static void sort_regexes(struct kg_router *router)
+{
+    for (size_t i = 0; router->regexes && i <= router->mask; i++) {
+        struct host *host = router->table[i];
+        if (host && host->regex_count > 0)
+            qsort(host->regexes, host->regex_count, sizeof(*host->regexes), better_first);
+    }
+}
+
 static void insert(struct kg_router *router, const struct entry *entry)
 {
     uint64_t hash = hash_host(entry->kind, entry->host, entry->port, entry->demand);
@@ -317,6 +367,10 @@ static void insert(struct kg_router *router, const struct entry *entry)
     router->ports |= entry->port != 0;
     if (better(entry->candidate, router->tops[entry->demand]))
         router->tops[entry->demand] = entry->candidate;
+    if (entry->regex) {
+        insert_regex(router, *slot, entry);
+        return;
+    }
     struct node *node = path_node(router, &(*slot)->root, entry->path, &inherited);
     if (!node->best)
         node->best = inherit(router, inherited);
@@ -354,10 +408,11 @@ static void parse_host(struct kg_slice text, struct entry *entry)
     entry->host = text;
 }
 
-static uint64_t rank_of(const struct kg_route_spec *spec, size_t path_len)
+/* last: the priority of a regex, or the length of a path. */
+static uint64_t rank_of(const struct kg_route_spec *spec, bool by_regex, uint64_t last)
 {
-    uint64_t kinds =
-        (spec->host_count > 0) + (spec->path_count > 0) + (spec->method_count > 0) + (spec->header_count > 0);
+    uint64_t kinds = (spec->host_count > 0) + (spec->path_count + spec->regex_count > 0) +
+                     (spec->method_count > 0) + (spec->header_count > 0);
     uint64_t headers = spec->header_count < HEADERS_MOST ? spec->header_count : HEADERS_MOST;
     uint64_t whole_names = spec->host_count > 0;
 
@@ -367,13 +422,63 @@ static uint64_t rank_of(const struct kg_route_spec *spec, size_t path_len)
         if (entry.kind != HOST_WHOLE)
             whole_names = 0;
     }
-    KG_ASSERT(path_len <= UINT32_MAX);
-    return kinds << RANK_KINDS | whole_names << RANK_WHOLE | headers << RANK_HEADERS | path_len;
+    KG_ASSERT(last <= UINT32_MAX);
+    return kinds << RANK_KINDS | whole_names << RANK_WHOLE | headers << RANK_HEADERS |
+           (uint64_t)by_regex << RANK_REGEX | last;
+}
+
+static const struct candidate *new_candidate(struct kg_router *router, const struct candidate *from)
+{
+    struct candidate *candidate = kg_arena_calloc(&router->arena, 1, sizeof(*candidate));
+
+    *candidate = *from;
+    return candidate;
 }
 
 static size_t at_least_one(size_t count)
 {
     return count ? count : 1;
+}
+
+/* How many plain paths a route stands behind in a trie: one, the empty one, when it says nothing of paths. */
+static size_t plain_count(const struct kg_route_spec *spec)
+{
+    return spec->regex_count > 0 ? spec->path_count : at_least_one(spec->path_count);
+}
+
+/* A copy of the entry for each host of its route; returns how many. */
+static size_t put_hosts(const struct entry *entry, struct entry *out)
+{
+    const struct kg_route_spec *spec = entry->spec;
+
+    for (size_t h = 0; h < at_least_one(spec->host_count); h++) {
+        out[h] = *entry;
+        if (spec->host_count > 0)
+            parse_host(spec->hosts[h], &out[h]);
+    }
+    return at_least_one(spec->host_count);
+}
+
+/* All regexes of a route are one candidate. */
+static size_t expand_regexes(struct kg_router *router, const struct kg_route_spec *spec, size_t order,
+                             uint32_t demand, struct entry *out)
+{
+    struct candidate candidate = { .route = spec->route, .order = order, .by_regex = true };
+    uint32_t *methods = kg_arena_calloc(&router->arena, spec->method_count, sizeof(*methods));
+    struct entry entry = { .demand = demand, .spec = spec, .methods = methods };
+    size_t made = 0;
+
+    for (size_t i = 0; i < spec->method_count; i++)
+        methods[i] = find_method(router, spec->methods[i]);
+    candidate.rank = rank_of(spec, true, (uint64_t)((int64_t)spec->regex_priority - INT32_MIN));
+    entry.candidate = new_candidate(router, &candidate);
+    for (size_t i = 0; i < spec->regex_count; i++) {
+        entry.regex = spec->regexes[i];
+        entry.place = i;
+        if (entry.regex)
+            made += put_hosts(&entry, out + made);
+    }
+    return made;
 }
 
 /* Every host with every path of one route; returns how many entries. */
@@ -382,19 +487,17 @@ static size_t expand(struct kg_router *router, const struct kg_route_spec *spec,
 {
     size_t made = 0;
 
-    for (size_t p = 0; p < at_least_one(spec->path_count); p++) {
-        struct kg_slice path = { 0 };
-        struct candidate *candidate = kg_arena_calloc(&router->arena, 1, sizeof(*candidate));
+    for (size_t p = 0; p < plain_count(spec); p++) {
+        struct entry entry = { .demand = demand, .spec = spec };
         if (spec->path_count > 0)
-            path = kg_arena_copy(&router->arena, spec->paths[p]);
-        *candidate = (struct candidate){ spec->route, rank_of(spec, path.len), order, path.len };
-        for (size_t h = 0; h < at_least_one(spec->host_count); h++) {
-            struct entry *entry = &out[made++];
-            *entry = (struct entry){ .demand = demand, .path = path, .candidate = candidate, .spec = spec };
-            if (spec->host_count > 0)
-                parse_host(spec->hosts[h], entry);
-        }
+            entry.path = kg_arena_copy(&router->arena, spec->paths[p]);
+        struct candidate candidate = { spec->route, rank_of(spec, false, entry.path.len), order,
+                                       entry.path.len, false };
+        entry.candidate = new_candidate(router, &candidate);
+        made += put_hosts(&entry, out + made);
     }
+    if (spec->regex_count > 0)
+        made += expand_regexes(router, spec, order, demand, out + made);
     return made;
 }
 
@@ -425,17 +528,18 @@ struct kg_router *kg_router_new(const struct kg_route_spec *specs, size_t count)
     kg_demands_build(&router->demands, &router->arena, specs, count, demands);
     router->tops = kg_arena_calloc(&router->arena, router->demands.count + 1, sizeof(*router->tops));
     for (size_t i = 0; i < count; i++) {
-        total += at_least_one(specs[i].host_count) * at_least_one(specs[i].path_count);
+        total += at_least_one(specs[i].host_count) * (plain_count(&specs[i]) + specs[i].regex_count);
         hosts += at_least_one(specs[i].host_count);
     }
     make_table(router, hosts);
     struct entry *entries = kg_calloc(total, sizeof(*entries));
     for (size_t i = 0; i < count; i++)
         made += expand(router, &specs[i], i, demands[i], entries + made);
-    KG_ASSERT(made == total);
-    qsort(entries, total, sizeof(*entries), shorter_path_first);
-    for (size_t i = 0; i < total; i++)
+    KG_ASSERT(made <= total);
+    qsort(entries, made, sizeof(*entries), shorter_path_first);
+    for (size_t i = 0; i < made; i++)
         insert(router, &entries[i]);
+    sort_regexes(router);
     free(entries);
     free(demands);
     return router;
@@ -458,6 +562,8 @@ struct search {
     uint16_t port;
     uint32_t method;
     uint32_t demand; /* whose hosts are looked at */
+    bool regexes;    /* these, or else plain paths */
+    size_t matched;  /* bytes, when the best is a regex */
     const struct candidate *best;
 };
 
@@ -478,15 +584,10 @@ static const struct best *walk(const struct node *node, struct kg_slice path)
     return best;
 }
 
-static void look_behind_host(struct search *search, uint64_t hash, enum host_kind kind, struct kg_slice text,
-                             uint16_t port)
+static void take_plain(struct search *search, const struct host *host)
 {
-    const struct host *host = *table_slot(search->router, hash_end(hash, kind, port, search->demand), kind,
-                                          text, port, search->demand);
-
-    if (!host)
-        return;
     const struct best *best = walk(&host->root, search->path);
+
     if (!best)
         return;
     if (better(best->any, search->best))
@@ -495,6 +596,45 @@ static void look_behind_host(struct search *search, uint64_t hash, enum host_kin
     if (at < best->count && best->by_method[at].method == search->method &&
         better(best->by_method[at].candidate, search->best))
         search->best = best->by_method[at].candidate;
+}
+
+static bool takes_method(const struct regex_path *path, uint32_t method)
+{
+    for (size_t i = 0; i < path->method_count; i++) {
+        if (path->methods[i] == method)
+            return true;
+    }
+    return path->method_count == 0;
+}
+
+/* The first that matches is the best of them, and none behind one that is not good enough is looked at. */
+static void take_regex(struct search *search, const struct host *host)
+{
+    size_t end;
+
+    for (size_t i = 0; i < host->regex_count; i++) {
+        const struct regex_path *path = &host->regexes[i];
+        if (!better(path->candidate, search->best))
+            return;
+        if (!takes_method(path, search->method) ||
+            !kg_regex_match(path->regex, search->path, search->query->regex, &end))
+            continue;
+        search->best = path->candidate;
+        search->matched = end;
+        return;
+    }
+}
+
+static void look_behind_host(struct search *search, uint64_t hash, enum host_kind kind, struct kg_slice text,
+                             uint16_t port)
+{
+    const struct host *host = *table_slot(search->router, hash_end(hash, kind, port, search->demand), kind,
+                                          text, port, search->demand);
+
+    if (host && search->regexes)
+        take_regex(search, host);
+    else if (host)
+        take_plain(search, host);
 }
 
 static void look(struct search *search, uint64_t hash, enum host_kind kind, struct kg_slice text)
@@ -554,6 +694,14 @@ static void look_for_demand(void *ctx, const struct kg_demand *demand)
     look_everywhere(search);
 }
 
+static void look_through(struct search *search)
+{
+    search->demand = 0;
+    look_everywhere(search);
+    if (search->query->head)
+        kg_demands_each(&search->router->demands, search->query->head, look_for_demand, search);
+}
+
 bool kg_router_match(const struct kg_router *router, const struct kg_route_query *query,
                      struct kg_match *match)
 {
@@ -565,11 +713,16 @@ bool kg_router_match(const struct kg_router *router, const struct kg_route_query
         .method = find_method(router, query->method),
     };
 
-    look_everywhere(&search);
-    if (query->head)
-        kg_demands_each(&router->demands, query->head, look_for_demand, &search);
+    if (query->regex)
+        kg_regex_scratch_begin(query->regex);
+    look_through(&search);
+    if (router->regexes && query->regex) {
+        search.regexes = true;
+        look_through(&search);
+    }
     if (!search.best)
         return false;
-    *match = (struct kg_match){ search.best->route, search.best->prefix_len };
+    *match = (struct kg_match){ search.best->route,
+                                search.best->by_regex ? search.matched : search.best->prefix_len };
     return true;
 }

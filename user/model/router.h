@@ -3,7 +3,7 @@
  * The router: which route a request's method, host and path belong to, by Kong's traditional_compatible rules
  * with two deliberate differences: hosts ignore case, and ties go to the oldest route. A route that sets more
  * of hosts, methods, headers and paths wins; then one whose hosts have no wildcard; then the one with more
- * headers; then the longer path. Built on the
+ * headers; then one whose matching path is a regex, by its regex_priority; then the longer path. Built on the
  * control thread from all routes at once, immutable afterwards, read by any worker. Matching allocates
  * nothing, and its cost depends on the length of host and path, not on how many routes there are.
  *
@@ -12,6 +12,8 @@
  * method among the routes at a node and all its ancestors is worked out when the trie is built, so that one
  * walk down to the deepest node is enough. Routes that demand headers have hosts and tries of their own for
  * each set of demands (demands.h), looked into only when the request meets it.
+ * Regexes hang behind their host too, the best first. They are tried after all else, each only while nothing
+ * better than it is known.
  */
 #ifndef KG_MODEL_ROUTER_H
 #define KG_MODEL_ROUTER_H
@@ -36,7 +38,9 @@ struct kg_route_spec {
     const struct kg_slice *paths;          /* plain prefixes */
     const struct kg_slice *methods;        /* upper case */
     const struct kg_route_header *headers; /* all of them are needed; names differ by more than case */
-    size_t host_count, path_count, method_count, header_count;
+    const struct kg_regex *const *regexes; /* paths too; NULL among them matches nothing */
+    size_t host_count, path_count, method_count, header_count, regex_count;
+    int32_t regex_priority;
 };
 
 struct kg_router;

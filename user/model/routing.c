@@ -212,10 +212,13 @@ static size_t build_routes(struct kg_arena *arena, const struct records *routes,
             .paths = record->paths,
             .methods = record->methods,
             .headers = record->headers,
+            .regexes = record->regex_paths,
             .host_count = record->host_count,
             .path_count = record->path_count,
             .method_count = record->method_count,
             .header_count = record->header_count,
+            .regex_count = record->regex_path_count,
+            .regex_priority = record->regex_priority,
         };
     }
     free(winners.items);

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "model/router.h"
 
+#include <regex.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 struct route {
     const char *hosts[LIST_MAX], *paths[LIST_MAX], *methods[LIST_MAX];
     const char *headers[LIST_MAX]; /* "name: value, value", or "name: ~*regex" */
+    int regex_priority;            /* of the paths that begin with '~' */
 };
 
 struct table {
@@ -23,6 +25,7 @@ struct table {
     struct kg_route_header headers[ROUTES_MAX][LIST_MAX];
     struct kg_slice values[ROUTES_MAX][LIST_MAX][LIST_MAX];
     struct kg_regex *regexes[ROUTES_MAX * LIST_MAX * 2];
+    const struct kg_regex *paths[ROUTES_MAX][LIST_MAX];
     size_t regex_count;
     struct kg_regex_scratch *scratch;
     struct kg_route_spec specs[ROUTES_MAX];
@@ -78,6 +81,22 @@ static size_t headers_of(struct table *table, const char *const texts[LIST_MAX],
     return count;
 }
 
+/* Takes the regexes out of the paths. */
+static void split_paths(struct table *table, struct kg_slice paths[LIST_MAX],
+                        const struct kg_regex *regexes[LIST_MAX], struct kg_route_spec *spec)
+{
+    size_t plain = 0;
+
+    for (size_t i = 0; i < spec->path_count; i++) {
+        if (paths[i].ptr[0] == '~')
+            regexes[spec->regex_count++] = compile(table, KG_REGEX_PATH, after(paths[i], 1));
+        else
+            paths[plain++] = paths[i];
+    }
+    spec->path_count = plain;
+    spec->regexes = regexes;
+}
+
 static struct table *table_of(const struct route *routes, size_t count)
 {
     struct table *table = kg_calloc(1, sizeof(*table));
@@ -97,6 +116,8 @@ static struct table *table_of(const struct route *routes, size_t count)
             .headers = table->headers[i],
             .header_count = headers_of(table, routes[i].headers, table->headers[i], table->values[i]),
         };
+        table->specs[i].regex_priority = routes[i].regex_priority;
+        split_paths(table, lists[1], table->paths[i], &table->specs[i]);
     }
     table->scratch = kg_regex_scratch_new();
     table->router = kg_router_new(table->specs, count);
@@ -127,6 +148,7 @@ static int winner(const struct table *table, const char *method, const char *hos
     struct kg_route_query query = query_of(method, host, port, path);
     struct kg_match match;
 
+    query.regex = table->scratch;
     return kg_router_match(table->router, &query, &match) ? (int)(match.route - table->routes) : -1;
 }
 
@@ -413,6 +435,82 @@ static void more_header_names_win_after_whole_hosts_and_before_the_path(void **s
     table_free(t);
 }
 
+static void a_regex_path_is_anchored_and_takes_what_it_matched(void **state)
+{
+    struct table *t = TABLE({ .paths = { "~/v[0-9]+" } }, { .paths = { "~/x/.*$", "~/y" } });
+    struct kg_route_query query = query_of("GET", "h", 0, "/v12/a");
+    struct kg_match match;
+
+    query.regex = t->scratch;
+    assert_true(kg_router_match(t->router, &query, &match));
+    assert_int_equal(match.prefix_len, 4);
+    assert_int_equal(winner(t, "GET", "h", 0, "/x/v1"), 1);
+    assert_int_equal(winner(t, "GET", "h", 0, "/yy"), 1);
+    assert_int_equal(winner(t, "GET", "h", 0, "/a/v1"), -1);
+    assert_int_equal(winner(t, "GET", "h", 0, "/V1"), -1);
+    table_free(t);
+}
+
+static void a_regex_beats_a_longer_path_but_not_more_kinds(void **state)
+{
+    struct table *t = TABLE(
+        { .paths = { "/v1/long/path" } }, { .paths = { "~/v" } }, { .methods = { "PUT" }, .paths = { "/v" } },
+        { .hosts = { "*.a" }, .paths = { "~/w" } }, { .hosts = { "b.a" }, .paths = { "/w" } });
+
+    assert_int_equal(winner(t, "GET", "h", 0, "/v1/long/path"), 1);
+    assert_int_equal(winner(t, "PUT", "h", 0, "/v1/long/path"), 2);
+    assert_int_equal(winner(t, "GET", "b.a", 0, "/w"), 4);
+    assert_int_equal(winner(t, "GET", "c.a", 0, "/w"), 3);
+    table_free(t);
+}
+
+static void more_header_names_beat_a_regex(void **state)
+{
+    struct table *t = TABLE({ .headers = { "x: 1" }, .paths = { "~/v" }, .regex_priority = 9 },
+                            { .headers = { "x: 1", "y: 1" }, .paths = { "/" } });
+
+    assert_int_equal(WITH(t, "/v", "x: 1", "y: 1"), 1);
+    assert_int_equal(WITH(t, "/v", "x: 1"), 0);
+    table_free(t);
+}
+
+static void regex_priority_decides_between_regexes_alone_then_age(void **state)
+{
+    struct table *t =
+        TABLE({ .paths = { "~/a", "/b/c" }, .regex_priority = -1 }, { .paths = { "~/a" } },
+              { .paths = { "~/.b" }, .regex_priority = 2 }, { .paths = { "~/aaaa" }, .regex_priority = 0 },
+              { .paths = { "/b" }, .regex_priority = 9 });
+
+    assert_int_equal(winner(t, "GET", "h", 0, "/ab"), 2);
+    assert_int_equal(winner(t, "GET", "h", 0, "/aaaa"), 1);
+    assert_int_equal(winner(t, "GET", "h", 0, "/b/c"), 0);
+    table_free(t);
+}
+
+static void a_route_of_paths_and_regexes_is_split(void **state)
+{
+    struct table *t =
+        TABLE({ .paths = { "/foo", "~/x" } }, { .paths = { "/foo/bar" } }, { .paths = { "/x/long" } });
+
+    assert_int_equal(winner(t, "GET", "h", 0, "/foo/bar"), 1);
+    assert_int_equal(winner(t, "GET", "h", 0, "/foo"), 0);
+    assert_int_equal(winner(t, "GET", "h", 0, "/x/long"), 0);
+    table_free(t);
+}
+
+static void a_regex_that_does_not_compile_matches_nothing(void **state)
+{
+    struct kg_route route;
+    const struct kg_regex *none = NULL;
+    struct kg_route_spec spec = { .route = &route, .regexes = &none, .regex_count = 1 };
+    struct kg_router *router = kg_router_new(&spec, 1);
+    struct kg_route_query query = query_of("GET", "h", 0, "/");
+    struct kg_match match;
+
+    assert_false(kg_router_match(router, &query, &match));
+    kg_router_free(router);
+}
+
 static void no_routes_match_nothing(void **state)
 {
     struct kg_router *router = kg_router_new(NULL, 0);
@@ -479,8 +577,27 @@ static bool header_matches(const char *spec, const struct kg_head *head)
 }
 
 struct naive {
-    long kinds, whole_names, headers, path_len;
+    long kinds, whole_names, headers, regex, path_len;
+    long matched;
 };
+
+/* POSIX's own; for patterns in which the longest match is also the first one. The first regex of a route that
+ * matches takes the place of whatever plain path matches. */
+static bool regex_matches(const struct route *route, const char *pattern, const char *path, struct naive *out)
+{
+    regex_t regex;
+    regmatch_t match;
+
+    assert_int_equal(regcomp(&regex, pattern, REG_EXTENDED), 0);
+    bool matches = regexec(&regex, path, 1, &match, 0) == 0 && match.rm_so == 0;
+    regfree(&regex);
+    if (!matches)
+        return false;
+    out->regex = 1;
+    out->path_len = route->regex_priority;
+    out->matched = (long)match.rm_eo;
+    return true;
+}
 
 static bool judge(const struct route *route, const char *method, const char *host, uint16_t port,
                   const char *path, const struct kg_head *head, struct naive *out)
@@ -489,7 +606,11 @@ static bool judge(const struct route *route, const char *method, const char *hos
 
     *out = (struct naive){ (route->hosts[0] != NULL) + (route->methods[0] != NULL) +
                                (route->headers[0] != NULL) + (route->paths[0] != NULL),
-                           route->hosts[0] != NULL, 0, 0 };
+                           route->hosts[0] != NULL,
+                           0,
+                           0,
+                           0,
+                           0 };
     for (size_t i = 0; i < LIST_MAX && route->hosts[i]; i++) {
         host_ok |= host_matches(route->hosts[i], host, port);
         if (strchr(route->hosts[i], '*'))
@@ -499,11 +620,15 @@ static bool judge(const struct route *route, const char *method, const char *hos
         method_ok |= strcmp(route->methods[i], method) == 0;
     for (size_t i = 0; i < LIST_MAX && route->paths[i]; i++) {
         long len = (long)strlen(route->paths[i]);
+        if (route->paths[i][0] == '~') {
+            path_ok |= !out->regex && regex_matches(route, route->paths[i] + 1, path, out);
+            continue;
+        }
         if (strncmp(path, route->paths[i], (size_t)len) != 0)
             continue;
         path_ok = true;
-        if (len > out->path_len)
-            out->path_len = len;
+        if (!out->regex && len > out->path_len)
+            out->path_len = out->matched = len;
     }
     for (size_t i = 0; i < LIST_MAX && route->headers[i]; i++) {
         out->headers++;
@@ -516,7 +641,7 @@ static bool judge(const struct route *route, const char *method, const char *hos
 static int naive_winner(const struct route *routes, size_t count, const char *method, const char *host,
                         uint16_t port, const char *path, const struct kg_head *head, long *prefix_len)
 {
-    struct naive best = { -1, 0, 0, 0 };
+    struct naive best = { -1, 0, 0, 0, 0, 0 };
     int found = -1;
 
     for (size_t i = 0; i < count; i++) {
@@ -526,13 +651,14 @@ static int naive_winner(const struct route *routes, size_t count, const char *me
         bool wins = now.kinds != best.kinds               ? now.kinds > best.kinds
                     : now.whole_names != best.whole_names ? now.whole_names > best.whole_names
                     : now.headers != best.headers         ? now.headers > best.headers
+                    : now.regex != best.regex             ? now.regex > best.regex
                                                           : now.path_len > best.path_len;
         if (!wins)
             continue;
         best = now;
         found = (int)i;
     }
-    *prefix_len = best.path_len;
+    *prefix_len = best.matched;
     return found;
 }
 
@@ -541,6 +667,7 @@ static const char *const some_hosts[] = { "a.com",     "b.a.com",  "c.b.a.com", 
                                           "a.com:81",  "*.com:81", "a.*:82",    "B.A.com:82" };
 static const char *const asked_hosts[] = { "a.com", "A.com", "b.a.com", "c.b.a.com", "d.c.b.a.com",
                                            "a.net", "a.b.c", "x",       "" };
+static const char *const some_regexes[] = { "~/a+", "~/[ab]*b", "~/(a|b)/", "~/..$", "~/a", "~/.*/a?b" };
 static const char *const some_methods[] = { "GET", "PUT", "POST", "PURGE" };
 static const char *const asked_methods[] = { "GET", "PUT", "POST", "PURGE", "DELETE" };
 
@@ -583,7 +710,8 @@ static void random_route(struct route *route, char paths[LIST_MAX][12])
     for (int i = 0; i < methods; i++)
         route->methods[i] = PICK(some_methods);
     for (int i = 0; i < path_count; i++)
-        route->paths[i] = random_path(paths[i], 6);
+        route->paths[i] = rand() % 4 ? random_path(paths[i], 6) : PICK(some_regexes);
+    route->regex_priority = rand() % 4 ? 0 : rand() % 5 - 2;
 }
 
 static void compare_once(const struct table *t, const struct route *routes)
@@ -651,6 +779,12 @@ int main(void)
         cmocka_unit_test(a_regex_is_found_anywhere_in_a_header_and_only_when_alone),
         cmocka_unit_test(headers_are_a_kind_and_beat_a_longer_path),
         cmocka_unit_test(more_header_names_win_after_whole_hosts_and_before_the_path),
+        cmocka_unit_test(a_regex_path_is_anchored_and_takes_what_it_matched),
+        cmocka_unit_test(a_regex_beats_a_longer_path_but_not_more_kinds),
+        cmocka_unit_test(more_header_names_beat_a_regex),
+        cmocka_unit_test(regex_priority_decides_between_regexes_alone_then_age),
+        cmocka_unit_test(a_route_of_paths_and_regexes_is_split),
+        cmocka_unit_test(a_regex_that_does_not_compile_matches_nothing),
         cmocka_unit_test(no_routes_match_nothing),
         cmocka_unit_test(an_overlong_host_still_reaches_routes_without_hosts),
         cmocka_unit_test(agrees_with_a_loop_over_all_routes),

@@ -97,12 +97,13 @@ static void route_consumer_credential_and_plugin_get_their_defaults(void **state
     const char *text = json_string_value(json_object_get(key, "key"));
 
     json_object_del(route, "updated_at");
-    assert_json(route,
-                "{\"id\":\"" ID_A
-                "\",\"created_at\":7,\"name\":null,\"service\":null,\"protocols\":[\"http\",\"https\"],"
-                "\"methods\":null,\"hosts\":null,\"paths\":[\"/"
-                "a\"],\"headers\":null,\"https_redirect_status_code\":426,\"strip_path\":true,"
-                "\"preserve_host\":false,\"tags\":null}");
+    assert_json(
+        route,
+        "{\"id\":\"" ID_A
+        "\",\"created_at\":7,\"name\":null,\"service\":null,\"protocols\":[\"http\",\"https\"],"
+        "\"methods\":null,\"hosts\":null,\"paths\":[\"/"
+        "a\"],\"headers\":null,\"regex_priority\":0,\"https_redirect_status_code\":426,\"strip_path\":true,"
+        "\"preserve_host\":false,\"tags\":null}");
     assert_member(plugin, "config",
                   "{\"key_names\":[\"apikey\"],\"key_in_header\":true,\"factor\":null,"
                   "\"realm\":null,\"more\":{\"depth\":null,\"note\":null}}");
@@ -166,10 +167,10 @@ static void unknown_fields_are_refused_by_name(void **state)
                    "{\"retries\":\"unknown field\"}");
     assert_refused(
         KG_ROUTES,
-        "{\"paths\":[\"/\"],\"sources\":{},\"snis\":[],\"regex_priority\":0,\"path_handling\":\"v0\"}",
-        "4 schema violations (path_handling: unknown field; regex_priority: unknown field; snis: unknown "
+        "{\"paths\":[\"/\"],\"sources\":{},\"snis\":[],\"destinations\":0,\"path_handling\":\"v0\"}",
+        "4 schema violations (destinations: unknown field; path_handling: unknown field; snis: unknown "
         "field; sources: unknown field)",
-        "{\"sources\":\"unknown field\",\"snis\":\"unknown field\",\"regex_priority\":\"unknown field\","
+        "{\"sources\":\"unknown field\",\"snis\":\"unknown field\",\"destinations\":\"unknown field\","
         "\"path_handling\":\"unknown field\"}");
     assert_refused(KG_PLUGINS, "{\"name\":\"keys\",\"config\":{\"more\":{\"x\":1},\"key_in_body\":true}}",
                    "2 schema violations (config.key_in_body: unknown field; config.more.x: unknown field)",
@@ -418,17 +419,25 @@ static void a_patch_replaces_a_map_as_a_whole(void **state)
 
 static void route_paths_are_normal(void **state)
 {
-    assert_element_refused("paths", "a", "should start with: /");
+    assert_element_refused("paths", "a", "should start with: / (fixed path) or ~/ (regex path)");
     assert_element_refused("paths", "/a//b", "must not have empty segments");
     assert_element_refused("paths", "/a/../b", "non-normalized path, consider use '/b' instead");
     assert_element_refused("paths", "/%61%2f", "non-normalized path, consider use '/a%2F' instead");
-    assert_element_refused("paths", "~/a[0-9]",
-                           "regex paths (starting with ~) are not supported by keygate yet");
+    assert_element_refused("paths", "~/a[0-9",
+                           "invalid regex: missing terminating ] for character class at character 7");
+    assert_element_refused("paths", "~a", "should start with: / (fixed path) or ~/ (regex path)");
+    assert_element_refused("paths", "~", "should start with: / (fixed path) or ~/ (regex path)");
+    json_decref(create(KG_ROUTES, "{\"paths\":[\"~/a[0-9]+$\",\"~/a//b\"],\"regex_priority\":-7}"));
+    assert_refused(KG_ROUTES, "{\"paths\":[\"/\"],\"regex_priority\":2147483648}",
+                   "schema violation (regex_priority: value should be between -2147483648 and 2147483647)",
+                   "{\"regex_priority\":\"value should be between -2147483648 and 2147483647\"}");
     assert_element_refused("paths", "/a%", "invalid url-encoded value: '%'");
     assert_element_refused("paths", "", "length must be at least 1");
     assert_refused(KG_ROUTES, "{\"paths\":[\"/ok\",\"b\",\"/ok2\",7]}",
-                   "2 schema violations (paths.2: should start with: /; paths.4: expected a string)",
-                   "{\"paths\":[null,\"should start with: /\",null,\"expected a string\"]}");
+                   "2 schema violations (paths.2: should start with: / (fixed path) or ~/ (regex path); "
+                   "paths.4: expected a string)",
+                   "{\"paths\":[null,\"should start with: / (fixed path) or ~/ (regex "
+                   "path)\",null,\"expected a string\"]}");
     json_decref(create(KG_ROUTES, "{\"paths\":[\"/\",\"/a/\",\"/a%2Fb\",\"/a;b=c\"]}"));
 }
 
