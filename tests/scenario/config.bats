@@ -246,6 +246,14 @@ SRC
     nothing_behind
 }
 
+@test "the same where the BPF folder was there, but empty" {
+    mkdir "$BPF_DIR"
+    run timeout 20 nsenter --net="/run/netns/$GW" -- /usr/bin/python3 "$BATS_TEST_DIRNAME/without.py" io_uring_register \
+        "$KEYGATED" --config "$CONFIG" --set 'xdp.interfaces=[to-client]'
+    same 1 "$status"
+    nothing_behind
+}
+
 @test "a port that another program has is named" {
     in_background taker /usr/bin/python3 -c 'import socket, time
 s = socket.create_server(("0.0.0.0", 9080))

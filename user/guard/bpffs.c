@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -51,6 +52,14 @@ int kg_bpffs_prepare(const char *dir, bool *made, struct kg_error *err)
         rmdir(dir);
     *made = false;
     return kg_error_set(err, EINVAL, "%s is not on a BPF file system (as " BPF_FS_ROOT " is)", dir);
+}
+
+bool kg_guard_pinned(const char *bpf_dir)
+{
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof(path), "%s/" KG_PIN_PROG, bpf_dir);
+
+    return len > 0 && (size_t)len < sizeof(path) && access(path, F_OK) == 0;
 }
 
 /* flock(2) goes with the open folder and ends with the process, however that ends. */

@@ -55,6 +55,9 @@ int kg_guard_open(const struct kg_guard_config *config, struct kg_store *store, 
                   struct kg_error *err);
 /* Frees memory and descriptors; program, links and maps stay pinned and in force. */
 void kg_guard_close(struct kg_guard *guard);
+/* Whether an earlier start has left its program pinned below bpf_dir: then that one is in force, with or
+ * without us. */
+bool kg_guard_pinned(const char *bpf_dir);
 /* Removes all traces of keygate below bpf_dir: links (so the program is detached), maps, the folder. 0 also
  * when there was nothing. */
 int kg_guard_detach(const char *bpf_dir, struct kg_error *err);

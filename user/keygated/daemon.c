@@ -61,15 +61,19 @@ static void watch_hosts(struct kg_daemon *daemon)
     kg_resolver_commit(daemon->resolver);
 }
 
-static void publish(void *ctx)
+static void show_workers(struct kg_daemon *daemon)
 {
-    struct kg_daemon *daemon = ctx;
     struct kg_snapshot *snapshot = kg_model_snapshot(daemon->model);
 
     kg_snapshots_add(&daemon->snapshots, snapshot);
     for (size_t i = 0; i < daemon->worker_count; i++)
         kg_worker_publish(daemon->workers[i], snapshot);
-    watch_hosts(daemon);
+}
+
+static void publish(void *ctx)
+{
+    show_workers(ctx);
+    watch_hosts(ctx);
 }
 
 static void address_changed(void *ctx, const char *host, const struct sockaddr *addr, socklen_t addr_len)
@@ -78,12 +82,8 @@ static void address_changed(void *ctx, const char *host, const struct sockaddr *
 
     if (!addr)
         kg_log(KG_LOG_WARN, "the host name %s has no address", host);
-    if (!kg_model_set_address(daemon->model, host, addr, addr_len))
-        return;
-    struct kg_snapshot *snapshot = kg_model_snapshot(daemon->model);
-    kg_snapshots_add(&daemon->snapshots, snapshot);
-    for (size_t i = 0; i < daemon->worker_count; i++)
-        kg_worker_publish(daemon->workers[i], snapshot);
+    if (kg_model_set_address(daemon->model, host, addr, addr_len))
+        show_workers(daemon);
 }
 
 static void ban_changed(void *ctx, const struct kg_addr *source, uint64_t until_ms)
@@ -315,7 +315,7 @@ static int open_guard(struct kg_daemon *daemon, struct kg_error *err)
 
     kg_config_guard(daemon->config, &config);
     config.workers = daemon->config->workers;
-    daemon->fresh_pins = access(config.bpf_dir, F_OK) != 0;
+    daemon->fresh_pins = !kg_guard_pinned(config.bpf_dir);
     int rc = kg_guard_open(&config, daemon->store, &daemon->guard, err);
     if (rc < 0)
         return rc;

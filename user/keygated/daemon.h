@@ -11,7 +11,7 @@
 struct kg_daemon;
 
 /* 0 or -errno with one sentence; on error nothing is left behind that was not there before, but for a state
-   folder that was still empty: its database and master key are ready for the next start. */
+ * folder that was still empty: its database and master key are ready for the next start. */
 int kg_daemon_start(const struct kg_config *config, struct kg_daemon **daemon, struct kg_error *err);
 
 /* Serves until SIGTERM or SIGINT, then drains: at most config->drain_timeout. A second signal ends the wait.
