@@ -253,11 +253,10 @@ def retry():
 # Clients.
 
 
-def slow_head():
-    """header_timeout is from a head's first byte to its last, not from byte to byte."""
-    client = connect()
+def drips_into_408(client, head):
+    """Sends a head byte by byte, each well within the time for a whole one; the 408 comes all the same, and in time."""
     started = time.monotonic()
-    for byte in b"GET /wire/slow HTTP/1.1\r\n":
+    for byte in head:
         if select.select([client], [], [], 0.3)[0]:
             break
         client.sendall(bytes([byte]))
@@ -265,6 +264,12 @@ def slow_head():
     data, _ = read_all(client)
     check(data.startswith(b"HTTP/1.1 408"), f"after {took:.1f} s: {data[:40]}")
     check(took < 2.5, f"408 after {took:.1f} s")
+
+
+def slow_head():
+    """header_timeout is from a head's first byte to its last, not from byte to byte."""
+    client = connect()
+    drips_into_408(client, b"GET /wire/slow HTTP/1.1\r\n")
 
 
 def slow_head_pipelined():
@@ -275,15 +280,7 @@ def slow_head_pipelined():
     read_head(upstream)
     upstream.sendall(answer("a"))
     read_answer(client)
-    started = time.monotonic()
-    for byte in b"ET /wire/slow HTTP/1.1\r\n":
-        if select.select([client], [], [], 0.3)[0]:
-            break
-        client.sendall(bytes([byte]))
-    took = time.monotonic() - started
-    data, _ = read_all(client)
-    check(data.startswith(b"HTTP/1.1 408"), f"after {took:.1f} s: {data[:40]}")
-    check(took < 2.5, f"408 after {took:.1f} s")
+    drips_into_408(client, b"ET /wire/slow HTTP/1.1\r\n")
 
 
 def pipelined_close():
