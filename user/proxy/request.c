@@ -52,22 +52,22 @@ void kg_request_signal(struct kg_client *client, enum kg_signal_kind kind)
 
 static void put_connection(const struct kg_request *request, struct kg_writer *w)
 {
+    bool upgrade = request->status == 426; /* which says what to upgrade to (RFC 9110, 15.5.22) */
     struct kg_slice option = KG_SLICE("");
 
     if (!request->keep_alive)
         option = KG_SLICE("close");
     else if (request->http10)
         option = KG_SLICE("keep-alive");
-    /* RFC 9110, 15.5.22: a 426 says what to upgrade to. */
-    if (request->status == 426)
-        KG_PUT(w, "Upgrade: TLS/1.2, HTTP/1.1\r\nConnection: Upgrade");
-    else if (option.len > 0)
-        KG_PUT(w, "Connection: ");
-    if (request->status == 426 && option.len > 0)
-        KG_PUT(w, ", ");
+    if (upgrade)
+        KG_PUT(w, "Upgrade: TLS/1.2, HTTP/1.1\r\n");
+    if (!upgrade && option.len == 0)
+        return;
+    KG_PUT(w, "Connection: ");
+    if (upgrade)
+        kg_put(w, option.len > 0 ? KG_SLICE("Upgrade, ") : KG_SLICE("Upgrade"));
     kg_put(w, option);
-    if (request->status == 426 || option.len > 0)
-        KG_PUT(w, "\r\n");
+    KG_PUT(w, "\r\n");
 }
 
 /* detail: the Location of a redirection, else WWW-Authenticate; may be empty. */
