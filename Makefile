@@ -32,7 +32,7 @@ endif
 ALL_CFLAGS := $(CFLAGS_COMMON) $(CFLAGS_VARIANT) $(CFLAGS)
 ALL_LDFLAGS := -pthread $(LDFLAGS_VARIANT) $(LDFLAGS)
 
-DAEMON_LIBS := -luring -lbpf -lelf -lcrypto -lsqlite3 -lyaml -ljansson -lcares -lpcre2-8
+DAEMON_LIBS := -luring -lbpf -lelf -lssl -lcrypto -lsqlite3 -lyaml -ljansson -lcares -lpcre2-8
 CTL_LIBS := -ljansson -lyaml
 
 LIB_SRCS := $(sort $(foreach r,$(ROOMS),$(wildcard user/$(r)/*.c)))

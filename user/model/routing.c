@@ -43,20 +43,34 @@ static struct records in_order(const struct kg_pmap *map)
     return records;
 }
 
-static void find_endpoint(const struct kg_service_record *record, const struct kg_pmap *names,
-                          struct kg_endpoint *endpoint)
+/* The address of a service's own host; false while it has none. */
+static bool find_address(const struct kg_service_record *record, const struct kg_pmap *names,
+                         struct kg_endpoint *endpoint)
 {
-    endpoint->port = record->port;
+    const struct kg_host_name *name = kg_names_find(names, record->host);
+
     endpoint->addr_len = kg_host_numeric(record->host, record->port, &endpoint->addr);
-    if (endpoint->addr_len == 0) {
-        const struct kg_host_name *name = kg_names_find(names, record->host);
-        if (name && name->addr_len > 0) {
-            endpoint->addr = name->addr;
-            endpoint->addr_len = name->addr_len;
-            kg_sockaddr_set_port(&endpoint->addr, record->port);
-        }
+    if (endpoint->addr_len == 0 && name && name->addr_len > 0) {
+        endpoint->addr = name->addr;
+        endpoint->addr_len = name->addr_len;
+        kg_sockaddr_set_port(&endpoint->addr, record->port);
     }
-    endpoint->resolved = endpoint->addr_len > 0;
+    return endpoint->addr_len > 0;
+}
+
+static const struct kg_balancer *
+build_balancer(struct kg_arena *arena, const struct kg_service_record *record, const struct kg_pmap *names)
+{
+    struct kg_balancer *balancer = kg_arena_calloc(arena, 1, sizeof(*balancer));
+    struct kg_endpoint *endpoint = kg_arena_calloc(arena, 1, sizeof(*endpoint));
+
+    endpoint->host = kg_arena_copy(arena, record->host);
+    endpoint->host_header = kg_arena_copy(arena, record->host_header);
+    endpoint->weight = 1;
+    balancer->endpoints = endpoint;
+    balancer->endpoint_count = find_address(record, names, endpoint);
+    balancer->unresolved = balancer->endpoint_count == 0;
+    return balancer;
 }
 
 static const struct kg_service *build_service(struct kg_arena *arena, const struct kg_service_record *record,
@@ -67,9 +81,7 @@ static const struct kg_service *build_service(struct kg_arena *arena, const stru
     memcpy(service->id, record->record.id, sizeof(service->id));
     service->name = kg_arena_copy(arena, record->name);
     service->path = kg_arena_copy(arena, record->path);
-    service->host_header = kg_arena_copy(arena, record->host_header);
-    service->endpoint.host = kg_arena_copy(arena, record->host).ptr;
-    find_endpoint(record, names, &service->endpoint);
+    service->balancer = build_balancer(arena, record, names);
     service->connect_timeout_ms = record->connect_timeout_ms;
     service->write_timeout_ms = record->write_timeout_ms;
     service->read_timeout_ms = record->read_timeout_ms;

@@ -9,6 +9,8 @@
 
 #include "base/uuid.h"
 #include "http/head.h"
+#include "io/tls.h"
+#include "model/balancer.h"
 #include "model/schema.h"
 
 #include <netinet/in.h>
@@ -16,22 +18,24 @@
 
 #define KG_WORKERS_MAX 64
 
-/* An upstream address as far as known. Immutable inside a snapshot. */
-struct kg_endpoint {
-    const char *host; /* as in service.host; NUL-terminated */
-    uint16_t port;
-    bool resolved; /* addr holds; false: "name resolution failed" */
-    struct sockaddr_storage addr;
-    socklen_t addr_len;
+/* How a service's connections are secured; only for protocol https. */
+struct kg_service_tls {
+    bool verify;
+    int verify_depth;                       /* -1: OpenSSL's own */
+    X509_STORE *store;                      /* NULL: the one that the settings name, or the system's */
+    const struct kg_tls_identity *identity; /* client_certificate; may be NULL */
+    /* Differs when anything above does: connections are shared only between equals. Never 0. */
+    uint64_t number;
 };
 
 struct kg_service {
     char id[KG_UUID_TEXT];
-    struct kg_slice name;        /* may be empty */
-    struct kg_slice path;        /* service.path, or "/" */
-    struct kg_slice host_header; /* host[:port] for the upstream's Host header when preserve_host is false */
-    struct kg_endpoint endpoint;
+    struct kg_slice name; /* may be empty */
+    struct kg_slice path; /* service.path, or "/" */
+    const struct kg_balancer *balancer;
+    const struct kg_service_tls *tls; /* NULL: plain */
     uint32_t connect_timeout_ms, write_timeout_ms, read_timeout_ms;
+    uint32_t retries; /* further tries after the first */
 };
 
 /* One plugin instance that applies to a route, compiled. */
@@ -75,6 +79,7 @@ struct kg_snapshot; /* opaque; see the functions */
  * dot. */
 struct kg_route_query {
     struct kg_slice method, host, path;
+    struct kg_slice sni;            /* server name of the TLS handshake, lower case; empty: plain, or none */
     uint16_t host_port;             /* port named in Host; 0 = none */
     const struct kg_head *head;     /* its headers; NULL: none */
     struct kg_regex_scratch *regex; /* the worker's own; NULL: routes that need a regex do not match */
@@ -93,6 +98,18 @@ bool kg_snapshot_route(const struct kg_snapshot *snapshot, const struct kg_route
 /* The credential with this MAC or NULL; does not look at its expiry. Cost does not depend on hit or miss.
  * Worker threads. */
 const struct kg_credential *kg_snapshot_credential(const struct kg_snapshot *snapshot, const uint8_t mac[32]);
+
+/*
+ * The certificate for a server name (lower case; may be empty): the SNI entity that is equal to it, else the
+ * longest "*.suffix", else the longest "prefix.*", else the one named "*"; NULL when there is none. Worker
+ * threads.
+ */
+const struct kg_tls_identity *kg_snapshot_certificate(const struct kg_snapshot *snapshot,
+                                                      struct kg_slice name);
+
+/* All balancers with an upstream behind them, for the prober. Control thread. */
+void kg_snapshot_each_balancer(const struct kg_snapshot *snapshot,
+                               void (*visit)(void *ctx, const struct kg_balancer *balancer), void *ctx);
 
 /*
  * Lifetime. A worker holds a snapshot for each running request; the counts are per worker, so that no cache

@@ -142,7 +142,8 @@ bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *
     bool own_host = request->route->preserve_host && framing->host.len > 0;
 
     put_request_line(client, policy, path, prefix_len, out);
-    put_header(out, KG_SLICE("Host"), own_host ? framing->host : request->service->host_header);
+    put_header(out, KG_SLICE("Host"),
+               own_host ? framing->host : request->service->balancer->endpoints[0].host_header);
     put_end_to_end(head, out);
     put_forwarded(client, framing, target, kg_slice_of(path.ptr, prefix_len), out);
     put_list(head, KG_H_VIA, KG_SLICE("Via"),

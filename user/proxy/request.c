@@ -273,7 +273,7 @@ static void pass(struct kg_client *client, const struct kg_framing *framing, con
         answer_head(client, 503, KG_SLICE("no Service found with those values"), KG_SLICE(""));
         return;
     }
-    if (!request->service->endpoint.resolved) {
+    if (request->service->balancer->endpoint_count == 0) {
         answer_head(client, 503, KG_SLICE("name resolution failed"), KG_SLICE(""));
         return;
     }

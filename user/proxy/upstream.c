@@ -122,7 +122,7 @@ static int open_socket(const struct kg_endpoint *endpoint)
 static void connect_new(struct kg_client *client)
 {
     struct kg_worker *worker = client->worker;
-    const struct kg_endpoint *endpoint = &client->request.service->endpoint;
+    const struct kg_endpoint *endpoint = &client->request.service->balancer->endpoints[0];
     struct kg_upstream *upstream = kg_calloc(1, sizeof(*upstream));
     int fd = open_socket(endpoint);
 
@@ -160,7 +160,7 @@ static struct kg_upstream *pick_idle(struct kg_pool_key *key)
 void kg_upstream_start(struct kg_client *client)
 {
     struct kg_worker *worker = client->worker;
-    const struct kg_endpoint *endpoint = &client->request.service->endpoint;
+    const struct kg_endpoint *endpoint = &client->request.service->balancer->endpoints[0];
     struct kg_pool_key *key = kg_pool_key_get(worker, &endpoint->addr, endpoint->addr_len);
     struct kg_upstream *upstream = pick_idle(key);
 

@@ -135,14 +135,15 @@ static void a_snapshot_holds_what_the_entities_say(void **state)
     assert_string_equal(service->id, ID(01));
     assert_slice(service->name, "a");
     assert_slice(service->path, "/");
-    assert_slice(service->host_header, "127.0.0.1:8000");
     assert_int_equal(service->connect_timeout_ms, 11);
     assert_int_equal(service->write_timeout_ms, 22);
     assert_int_equal(service->read_timeout_ms, 33);
-    assert_string_equal(service->endpoint.host, "127.0.0.1");
-    assert_true(service->endpoint.resolved);
-    const struct sockaddr_in *addr = (const struct sockaddr_in *)&service->endpoint.addr;
-    assert_int_equal(service->endpoint.addr_len, sizeof(*addr));
+    assert_int_equal(service->balancer->endpoint_count, 1);
+    const struct kg_endpoint *endpoint = service->balancer->endpoints;
+    assert_slice(endpoint->host, "127.0.0.1");
+    assert_slice(endpoint->host_header, "127.0.0.1:8000");
+    const struct sockaddr_in *addr = (const struct sockaddr_in *)&endpoint->addr;
+    assert_int_equal(endpoint->addr_len, sizeof(*addr));
     assert_int_equal(ntohs(addr->sin_port), 8000);
     assert_int_equal(ntohl(addr->sin_addr.s_addr), INADDR_LOOPBACK);
     assert_null(route_for(snapshot, "/b"));
@@ -417,7 +418,7 @@ static void plugins_go_with_the_entity_they_are_scoped_to(void **state)
 
 /* ---- addresses ---- */
 
-static struct kg_service service_with(const char *host, int port)
+static struct kg_endpoint endpoint_with(const char *host, int port)
 {
     struct kg_model *model = kg_model_new(NULL);
     json_t *object = json_pack("{ss ss si}", "id", ID(01), "host", host, "port", port);
@@ -426,13 +427,13 @@ static struct kg_service service_with(const char *host, int port)
     json_decref(object);
     put(model, KG_ROUTES, ROUTE_A);
     struct kg_snapshot *snapshot = kg_model_snapshot(model);
-    struct kg_service service = *route_for(snapshot, "/a")->service;
+    struct kg_endpoint endpoint = route_for(snapshot, "/a")->service->balancer->endpoints[0];
     static char header[64];
-    snprintf(header, sizeof(header), "%.*s", (int)service.host_header.len, service.host_header.ptr);
-    service.host_header = kg_slice_str(header);
+    snprintf(header, sizeof(header), "%.*s", (int)endpoint.host_header.len, endpoint.host_header.ptr);
+    endpoint.host_header = kg_slice_str(header);
     kg_snapshot_free(snapshot);
     kg_model_free(model);
-    return service;
+    return endpoint;
 }
 
 static void numeric_hosts_have_their_address_at_once(void **state)
@@ -442,22 +443,21 @@ static void numeric_hosts_have_their_address_at_once(void **state)
 
     inet_pton(AF_INET6, "2001:db8::1", &expected);
     for (size_t i = 0; i < 2; i++) {
-        struct kg_service service = service_with(hosts[i], 8080);
-        const struct sockaddr_in6 *addr = (const struct sockaddr_in6 *)&service.endpoint.addr;
-        assert_true(service.endpoint.resolved);
-        assert_int_equal(service.endpoint.addr_len, sizeof(*addr));
+        struct kg_endpoint endpoint = endpoint_with(hosts[i], 8080);
+        const struct sockaddr_in6 *addr = (const struct sockaddr_in6 *)&endpoint.addr;
+        assert_int_equal(endpoint.addr_len, sizeof(*addr));
         assert_int_equal(addr->sin6_family, AF_INET6);
         assert_int_equal(ntohs(addr->sin6_port), 8080);
         assert_memory_equal(&addr->sin6_addr, &expected, sizeof(expected));
-        assert_slice(service.host_header, "[2001:db8::1]:8080");
+        assert_slice(endpoint.host_header, "[2001:db8::1]:8080");
     }
 }
 
 static void the_host_header_leaves_out_port_80(void **state)
 {
-    assert_slice(service_with("example.org", 80).host_header, "example.org");
-    assert_slice(service_with("example.org", 443).host_header, "example.org:443");
-    assert_slice(service_with("192.0.2.1", 80).host_header, "192.0.2.1");
+    assert_slice(endpoint_with("example.org", 80).host_header, "example.org");
+    assert_slice(endpoint_with("example.org", 443).host_header, "example.org:443");
+    assert_slice(endpoint_with("192.0.2.1", 80).host_header, "192.0.2.1");
 }
 
 static void collect_host(void *ctx, const char *host)
@@ -485,18 +485,18 @@ static void host_names_are_listed_once_and_get_their_address(void **state)
     assert_string_equal(hosts, "up.example ");
 
     struct kg_snapshot *before = kg_model_snapshot(model);
-    assert_false(route_for(before, "/a")->service->endpoint.resolved);
+    assert_true(route_for(before, "/a")->service->balancer->unresolved);
     assert_true(kg_model_set_address(model, "up.example", sa, sizeof(addr)));
     assert_false(kg_model_set_address(model, "up.example", sa, sizeof(addr)));
     assert_false(kg_model_set_address(model, "unknown.example", sa, sizeof(addr)));
     struct kg_snapshot *after = kg_model_snapshot(model);
-    const struct kg_endpoint *endpoint = &route_for(after, "/a")->service->endpoint;
+    const struct kg_endpoint *endpoint = route_for(after, "/a")->service->balancer->endpoints;
     const struct sockaddr_in *got = (const struct sockaddr_in *)&endpoint->addr;
-    assert_true(endpoint->resolved);
+    assert_false(route_for(after, "/a")->service->balancer->unresolved);
     assert_int_equal(endpoint->addr_len, sizeof(addr));
     assert_int_equal(got->sin_addr.s_addr, addr.sin_addr.s_addr);
     assert_int_equal(ntohs(got->sin_port), 8000);
-    assert_false(route_for(before, "/a")->service->endpoint.resolved);
+    assert_true(route_for(before, "/a")->service->balancer->unresolved);
     assert_true(kg_model_set_address(model, "UP.example", NULL, 0));
     kg_model_remove(model, KG_SERVICES, ID(01));
     kg_model_remove(model, KG_SERVICES, ID(02));
