@@ -161,6 +161,8 @@ struct kg_worker {
     struct kg_usage_table usage;
     struct kg_worker_stats stats;
     struct kg_signal_queue signals;
+    bool untold;      /* signals wait that the control thread has not been woken for */
+    uint64_t told_ms; /* when it was last */
     /* Shared with the control thread. */
     struct kg_snapshot *_Atomic published;
     struct kg_snapshot *_Atomic adopted;

@@ -6,8 +6,6 @@
 #include "http/answer.h"
 #include "keygate/abi.h"
 
-#include <unistd.h>
-
 static struct kg_slice default_message(unsigned status)
 {
     switch (status) {
@@ -42,12 +40,9 @@ void kg_request_signal(struct kg_client *client, enum kg_signal_kind kind)
 {
     struct kg_worker *worker = client->worker;
     struct kg_signal signal = { .source = client->source, .kind = kind };
-    uint64_t one = 1;
 
-    if (!kg_signal_push(&worker->signals, &signal))
-        return;
-    if (write(worker->config->control_fd, &one, sizeof(one)) < 0)
-        return; /* the counter is full: the control thread is being woken already */
+    if (kg_signal_push(&worker->signals, &signal))
+        worker->untold = true;
 }
 
 static void put_connection(const struct kg_request *request, struct kg_writer *w)
