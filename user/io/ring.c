@@ -13,6 +13,8 @@
 /* Room for a burst from every socket: overflow is not loss (IORING_FEAT_NODROP), but a slow path. */
 #define CQ_ENTRIES 16384
 #define SLOT_END   UINT32_MAX
+/* Send queues kept: as many as may send in one turn of a busy worker; some 600 bytes each. */
+#define IDLE_QUEUES 1024
 
 static int setup(struct io_uring *uring, unsigned entries, bool *deferred)
 {
@@ -85,6 +87,7 @@ int kg_ring_init(struct kg_ring *ring, const struct kg_ring_config *config, stru
         return rc;
     }
     kg_blocks_init(&ring->blocks, config->block_size, 64);
+    kg_send_queues_init(&ring->queues, IDLE_QUEUES);
     init_slots(ring, config->max_sockets);
     ring->starved_end = &ring->starved;
     arm_wake(ring);
@@ -96,6 +99,7 @@ void kg_ring_free(struct kg_ring *ring)
     kg_buffers_free(&ring->buffers, &ring->uring);
     io_uring_queue_exit(&ring->uring);
     kg_blocks_free(&ring->blocks);
+    kg_send_queues_free(&ring->queues);
     free(ring->slots);
     ring->slots = NULL;
 }

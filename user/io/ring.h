@@ -8,6 +8,7 @@
 #define KG_IO_RING_H
 
 #include "io/buffers.h"
+#include "io/send_queue.h"
 
 struct kg_sock;
 
@@ -43,6 +44,7 @@ struct kg_ring {
     bool deferred; /* DEFER_TASKRUN is on; else COOP_TASKRUN */
     struct kg_buffers buffers;
     struct kg_blocks blocks;
+    struct kg_send_queues queues;
     struct kg_slot *slots;
     uint32_t slot_count, free_slot, slots_used;
     struct kg_sock *starved, **starved_end; /* waiting for a receive buffer, the longest first */

@@ -110,14 +110,11 @@ bool kg_sock_is_quiet(const struct kg_sock *sock)
 
 static struct kg_segment *add_segment(struct kg_sock *sock, uint8_t kind, const char *ptr, size_t len)
 {
-    KG_ASSERT(sock->magic == KG_SOCK_MAGIC && sock->count < KG_SEGMENTS && len <= UINT32_MAX);
-    struct kg_segment *segment = &sock->segments[(sock->head + sock->count++) % KG_SEGMENTS];
-
-    segment->kind = kind;
-    segment->ptr = ptr;
-    segment->len = (uint32_t)len;
+    KG_ASSERT(sock->magic == KG_SOCK_MAGIC);
+    if (!sock->queue)
+        sock->queue = kg_send_queue_new(&sock->ring->queues);
     sock->pending += (uint32_t)len;
-    return segment;
+    return kg_send_queue_add(sock->queue, kind, ptr, len);
 }
 
 void kg_sock_write_static(struct kg_sock *sock, struct kg_slice bytes)
@@ -166,63 +163,38 @@ void kg_sock_write_input(struct kg_sock *sock, const struct kg_input *input, str
     add_segment(sock, KG_SEG_BUFFER, part.ptr, part.len)->buffer = input->buffer;
 }
 
-static void release_segment(struct kg_sock *sock, struct kg_segment *segment)
+static void give_queue_back(struct kg_sock *sock)
 {
-    if (segment->kind == KG_SEG_BUFFER)
-        kg_buffers_release(&sock->ring->buffers, segment->buffer);
-    if (segment->kind == KG_SEG_BLOCK)
-        kg_block_release(&sock->ring->blocks, segment->block);
-    segment->kind = KG_SEG_STATIC;
+    kg_send_queue_release(&sock->ring->queues, sock->queue);
+    sock->queue = NULL;
 }
 
 static void drop_queue(struct kg_sock *sock)
 {
-    for (; sock->count > 0; sock->count--) {
-        release_segment(sock, &sock->segments[sock->head]);
-        sock->head = (sock->head + 1) % KG_SEGMENTS;
-    }
-    sock->pending = sock->offset = 0;
-}
-
-/* The peer does not read: move its bytes out of the shared buffers, which others need. */
-static void spill(struct kg_sock *sock)
-{
-    for (unsigned i = 0; i < sock->count; i++) {
-        struct kg_segment *segment = &sock->segments[(sock->head + i) % KG_SEGMENTS];
-
-        if (segment->kind != KG_SEG_BUFFER)
-            continue;
-        struct kg_block *block = kg_block_new(&sock->ring->blocks);
-        KG_ASSERT(segment->len <= block->size);
-        memcpy(block->data, segment->ptr, segment->len);
-        block->end = segment->len;
-        release_segment(sock, segment);
-        segment->kind = KG_SEG_BLOCK;
-        segment->block = block;
-        segment->ptr = block->data;
-    }
+    if (!sock->queue)
+        return;
+    kg_send_queue_clear(sock->queue, sock->ring);
+    give_queue_back(sock);
+    sock->pending = 0;
 }
 
 static void prep_send(struct kg_sock *sock, struct io_uring_sqe *sqe, int flags)
 {
-    for (unsigned i = 0; i < sock->count; i++) {
-        struct kg_segment *segment = &sock->segments[(sock->head + i) % KG_SEGMENTS];
-        size_t cut = i == 0 ? sock->offset : 0;
+    struct kg_send_queue *queue = sock->queue;
 
-        sock->iov[i].iov_base = (void *)(uintptr_t)(segment->ptr + cut);
-        sock->iov[i].iov_len = segment->len - cut;
-    }
-    if (sock->count == 1) {
-        io_uring_prep_send(sqe, sock->fd, sock->iov[0].iov_base, sock->iov[0].iov_len, flags);
+    for (unsigned i = 0; i < queue->count; i++)
+        queue->iov[i] = kg_send_queue_bytes(queue, i);
+    if (queue->count == 1) {
+        io_uring_prep_send(sqe, sock->fd, queue->iov[0].iov_base, queue->iov[0].iov_len, flags);
         return;
     }
-    sock->msg = (struct msghdr){ .msg_iov = sock->iov, .msg_iovlen = sock->count };
-    io_uring_prep_sendmsg(sqe, sock->fd, &sock->msg, (unsigned)flags);
+    queue->msg = (struct msghdr){ .msg_iov = queue->iov, .msg_iovlen = queue->count };
+    io_uring_prep_sendmsg(sqe, sock->fd, &queue->msg, (unsigned)flags);
 }
 
 void kg_sock_flush(struct kg_sock *sock)
 {
-    if (sock->sending || sock->closing || sock->connecting || sock->count == 0)
+    if (sock->sending || sock->closing || sock->connecting || !sock->queue)
         return;
     struct io_uring_sqe *sqe = begin(sock);
 
@@ -236,14 +208,12 @@ static void consume_sent(struct kg_sock *sock, uint32_t sent)
 {
     KG_ASSERT(sent <= sock->pending);
     sock->pending -= sent;
-    sent += sock->offset;
-    while (sock->count > 0 && sent >= sock->segments[sock->head].len) {
-        sent -= sock->segments[sock->head].len;
-        release_segment(sock, &sock->segments[sock->head]);
-        sock->head = (sock->head + 1) % KG_SEGMENTS;
-        sock->count--;
-    }
-    sock->offset = sent;
+    kg_send_queue_consume(sock->queue, sock->ring, sent);
+    sock->blocked = sock->queue->count > 0;
+    if (sock->blocked)
+        kg_send_queue_spill(sock->queue, sock->ring);
+    else
+        give_queue_back(sock);
 }
 
 static void complete_send(struct kg_sock *sock, int res)
@@ -258,12 +228,6 @@ static void complete_send(struct kg_sock *sock, int res)
         return;
     }
     consume_sent(sock, res > 0 ? (uint32_t)res : 0);
-    if (sock->count == 0) {
-        sock->blocked = false;
-    } else {
-        sock->blocked = true;
-        spill(sock);
-    }
     if (res > 0)
         sock->ops->sent(sock);
     kg_sock_flush(sock);

@@ -14,9 +14,6 @@
 #include "base/slice.h"
 #include "io/ring.h"
 
-#include <sys/socket.h>
-#include <sys/uio.h>
-
 #define KG_SOCK_MAGIC 0x6b67736bu
 
 /* Bytes just received. They are in a shared buffer that goes back when the handler returns, unless it is
@@ -42,21 +39,7 @@ struct kg_sock_ops {
     void (*closed)(struct kg_sock *sock);
 };
 
-enum kg_segment_kind { KG_SEG_STATIC, KG_SEG_SMALL, KG_SEG_BUFFER, KG_SEG_BLOCK };
-
-#define KG_SEGMENTS    8
-#define KG_SMALL_BYTES 24
-#define KG_OUT_MAX     65536 /* bytes queued before kg_sock_can_write says no */
-
-/* One piece of the send queue, and what keeps its bytes alive. */
-struct kg_segment {
-    const char *ptr;
-    uint32_t len;
-    uint16_t buffer; /* KG_SEG_BUFFER */
-    uint8_t kind;
-    struct kg_block *block; /* KG_SEG_BLOCK */
-    char small[KG_SMALL_BYTES];
-};
+#define KG_OUT_MAX 65536 /* bytes queued before kg_sock_can_write says no */
 
 struct kg_sock {
     uint32_t magic;
@@ -75,13 +58,9 @@ struct kg_sock {
     bool blocked; /* the peer reads slowly: queued bytes are in blocks, sends wait for room */
     bool connecting;
     bool closing, reset, dead;
-    struct kg_sock *next; /* in ring->starved or ring->dead */
-    /* Send queue: segments [head, head + count), the first of them cut by `offset`. */
-    uint8_t head, count;
-    uint32_t offset, pending;
-    struct kg_segment segments[KG_SEGMENTS];
-    struct iovec iov[KG_SEGMENTS];
-    struct msghdr msg;
+    struct kg_sock *next;        /* in ring->starved or ring->dead */
+    uint32_t pending;            /* bytes in `queue` */
+    struct kg_send_queue *queue; /* NULL: nothing to send */
 };
 
 /* Takes over fd. -ENOSPC when the ring has no slot left (the caller closes fd), else 0. */
@@ -108,7 +87,9 @@ static inline uint32_t kg_sock_pending(const struct kg_sock *sock)
 
 static inline bool kg_sock_has_room(const struct kg_sock *sock, unsigned segments)
 {
-    return !sock->closing && sock->count + segments <= KG_SEGMENTS && sock->pending < KG_OUT_MAX;
+    unsigned queued = sock->queue ? sock->queue->count : 0;
+
+    return !sock->closing && queued + segments <= KG_SEGMENTS && sock->pending < KG_OUT_MAX;
 }
 
 /* Whether a body part with its framing (three segments) fits now. */

@@ -115,6 +115,7 @@ static int tear_down(void **state)
     /* Every test gives back all it took. */
     assert_int_equal(ring.slots_used, 0);
     assert_int_equal(ring.blocks.in_use, 0);
+    assert_int_equal(ring.queues.in_use, 0);
     assert_int_equal(ring.buffers.with_kernel + ring.buffers.returned, BUFFERS);
     assert_int_equal(ring.stats.stale, 0);
     kg_ring_free(&ring);
@@ -343,6 +344,43 @@ static void a_slow_reader_gives_the_shared_buffers_back(void **state)
     close_end(&to);
 }
 
+/* What an idle connection costs is what limits their number. */
+static void only_a_sending_socket_has_a_send_queue(void **state)
+{
+    struct end ends[2];
+    char bytes[8];
+
+    assert_true(sizeof(struct kg_sock) <= 128);
+    open_end(&ends[0]);
+    open_end(&ends[1]);
+    assert_null(ends[0].sock.queue);
+    for (int i = 0; i < 100; i++) {
+        struct end *end = &ends[i % 2];
+
+        kg_sock_write_static(&end->sock, KG_SLICE("abc"));
+        assert_int_equal(ring.queues.in_use, 1);
+        kg_sock_flush(&end->sock);
+        TURN_UNTIL(kg_sock_pending(&end->sock) == 0);
+        assert_null(end->sock.queue);
+        assert_int_equal(read(end->peer, bytes, sizeof(bytes)), 3);
+    }
+    /* One after the other, they have shared one. */
+    assert_int_equal(ring.queues.idle, 1);
+    close_end(&ends[0]);
+    close_end(&ends[1]);
+}
+
+static void a_queue_that_was_never_sent_is_given_back_at_the_close(void **state)
+{
+    struct end end;
+
+    open_end(&end);
+    kg_sock_write_copy(&end.sock, KG_SLICE("abc"));
+    assert_int_equal(ring.queues.in_use, 1);
+    close_end(&end);
+    assert_int_equal(ring.queues.in_use, 0);
+}
+
 static void the_peers_end_is_told_once(void **state)
 {
     struct end end;
@@ -416,6 +454,8 @@ int main(void)
         RING_TEST(the_longest_parked_gets_the_next_buffer),
         RING_TEST(bytes_and_the_peers_end_are_seen_before_they_are_received),
         RING_TEST(a_slow_reader_gives_the_shared_buffers_back),
+        RING_TEST(only_a_sending_socket_has_a_send_queue),
+        RING_TEST(a_queue_that_was_never_sent_is_given_back_at_the_close),
         RING_TEST(the_peers_end_is_told_once),
         RING_TEST(writing_to_a_closed_peer_fails_and_does_not_kill_the_process),
         RING_TEST(closing_waits_for_what_is_in_flight),
