@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/addr.h"
+#include "base/writer.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -93,9 +94,25 @@ struct kg_addr kg_addr_from_sockaddr(const struct sockaddr *sa)
     return addr;
 }
 
+/* Once for each request: inet_ntop() would take printf's way. */
+static const char *ipv4_text(const uint8_t bytes[4], char out[KG_ADDR_TEXT])
+{
+    struct kg_writer w = kg_writer_of(out, KG_ADDR_TEXT - 1);
+
+    for (unsigned i = 0; i < 4; i++) {
+        if (i > 0)
+            kg_put_char(&w, '.');
+        kg_put_u64(&w, bytes[i]);
+    }
+    out[w.len] = '\0';
+    return out;
+}
+
 const char *kg_addr_text(const struct kg_addr *addr, char out[KG_ADDR_TEXT])
 {
-    if (!inet_ntop(addr->family == 4 ? AF_INET : AF_INET6, addr->bytes, out, KG_ADDR_TEXT))
+    if (addr->family == 4)
+        return ipv4_text(addr->bytes, out);
+    if (!inet_ntop(AF_INET6, addr->bytes, out, KG_ADDR_TEXT))
         out[0] = '\0';
     return out;
 }
