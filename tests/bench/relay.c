@@ -23,7 +23,7 @@
 /* As a worker has them by default. */
 #define MAX_SOCKETS  (2 * 8192 + 4096)
 #define BUFFERS      512
-#define BUFFER_BYTES 8192
+#define BUFFER_BYTES 32768
 #define BLOCK_BYTES  (32768 + BUFFER_BYTES + 8192)
 #define MAX_WAIT_MS  1000
 
