@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "model/checks.h"
 #include "base/addr.h"
+#include "base/mem.h"
 #include "base/writer.h"
 #include "http/head.h"
 #include "http/uri.h"
@@ -199,6 +200,49 @@ const char *kg_check_route_host(const json_t *value, char scratch[256])
     if (is_host_name(name) || is_bracketed_ipv6(name))
         return NULL;
     return say(scratch, KG_SLICE("invalid value: "), host, KG_SLICE(""));
+}
+
+static const char *check_server_name(struct kg_slice name, char scratch[256])
+{
+    struct kg_slice host;
+    struct kg_addr addr;
+    uint64_t port;
+
+    if (is_bracketed_ipv6(name) || kg_addr_parse(name, &addr) == 0)
+        return "must not be an IP";
+    if (has_port(name, &host, &port))
+        return "must not have a port";
+    return is_host_name(name) ? NULL : say(scratch, KG_SLICE("invalid value: "), name, KG_SLICE(""));
+}
+
+const char *kg_check_sni(const json_t *value, char scratch[256])
+{
+    struct kg_slice name = text_of(value), host;
+    uint64_t port;
+
+    if (kg_slice_eq(name, KG_SLICE("*")))
+        return NULL;
+    if (kg_slice_find(name, '*') == name.len)
+        return check_server_name(name, scratch);
+    return has_port(name, &host, &port) ? "must not have a port" : check_wildcard(name, name, scratch);
+}
+
+const char *kg_check_route_sni(const json_t *value, char scratch[256])
+{
+    return check_server_name(text_of(value), scratch);
+}
+
+json_t *kg_name_normal(const json_t *value)
+{
+    struct kg_slice name = text_of(value);
+    char *lower = kg_strndup(name.ptr, name.len);
+    json_t *normal;
+
+    for (size_t i = 0; i < name.len; i++)
+        lower[i] = kg_lower(lower[i]);
+    normal = json_stringn(lower, name.len);
+    free(lower);
+    return normal;
 }
 
 static bool is_hex(int c)

@@ -22,6 +22,14 @@ const char *kg_check_header_value(const json_t *value, char scratch[256]);
 const char *kg_check_header_values(const json_t *values, char scratch[256]);
 const char *kg_check_redirect_status(const json_t *value, char scratch[256]);
 const char *kg_check_method(const json_t *value, char scratch[256]);
+/* The name of an SNI: "a.com", "*.a.com", "a.*" or "*"; and that of a route, whole. */
+const char *kg_check_sni(const json_t *value, char scratch[256]);
+const char *kg_check_route_sni(const json_t *value, char scratch[256]);
+/* In lower case: names that are compared without regard to it. */
+json_t *kg_name_normal(const json_t *value);
+/* pem.c */
+const char *kg_check_certificate(const json_t *value, char scratch[256]);
+const char *kg_check_private_key(const json_t *value, char scratch[256]);
 const char *kg_check_plugin_name(const json_t *value, char scratch[256]);
 
 /* Notes a message for a field, or, with field NULL, for the entity as a whole. The first one for a field
@@ -38,6 +46,12 @@ void kg_entity_fields(const struct kg_entity *entity, const char *plugin_name,
 
 /* The field of this name in an array of fields, or NULL; fields may be NULL. */
 const struct kg_field *kg_field_find(const struct kg_field *fields, const char *name);
+
+/* pem.c: the rules over all fields of a certificate and of a CA certificate, and the latter's digest from its
+ * cert. */
+void kg_check_certificate_pair(const json_t *entity, json_t *violations);
+void kg_check_authority(const json_t *entity, json_t *violations);
+void kg_authority_expand(json_t *input);
 
 /* Service `url`: expands it in place into protocol, host, port and path. NULL, or what is wrong with it. */
 const char *kg_url_expand(json_t *input);

@@ -5,8 +5,9 @@
 #include "base/assert.h"
 
 #define PLUGINS_MAX 64
+#define PEM_MAX     65536 /* a chain of ten certificates of RSA 4096 has half as much */
 
-static const char *const service_protocols[] = { "http", NULL };
+static const char *const service_protocols[] = { "http", "https", NULL };
 static const char *const route_protocols[] = { "http", "https", NULL };
 static const char *const plugin_protocols[] = { "grpc", "grpcs", "http", "https", NULL };
 static const char *const plugin_unique[] = { "name", "route", "service", "consumer", NULL };
@@ -20,6 +21,9 @@ static const char *const plugin_unique[] = { "name", "route", "service", "consum
 #define FIELD_ENABLED    { .name = "enabled", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" }
 #define FIELD_TIMEOUT(n) { .name = n, .type = KG_F_INTEGER, .required = true, .default_json = "60000", \
                            .bounded = true, .min = 1, .max = 2147483646 }
+#define FIELD_CERT(n, needed) { .name = n, .type = KG_F_STRING, .required = needed, .max_len = PEM_MAX, .check = kg_check_certificate }
+#define FIELD_KEY(n, needed) { .name = n, .type = KG_F_STRING, .required = needed, .secret = true, .max_len = PEM_MAX, \
+                               .check = kg_check_private_key }
 #define FIELD_SCOPE(n, e) { .name = n, .type = KG_F_FOREIGN, .reference = e, .cascade = true }
 
 static const struct kg_field service_fields[] = {
@@ -33,6 +37,10 @@ static const struct kg_field service_fields[] = {
     FIELD_TIMEOUT("write_timeout"),
     FIELD_TIMEOUT("read_timeout"),
     FIELD_ENABLED,
+    { .name = "tls_verify", .type = KG_F_BOOLEAN },
+    { .name = "tls_verify_depth", .type = KG_F_INTEGER, .bounded = true, .min = 0, .max = 64 },
+    { .name = "ca_certificates", .type = KG_F_FOREIGN_SET, .reference = KG_CA_CERTIFICATES },
+    { .name = "client_certificate", .type = KG_F_FOREIGN, .reference = KG_CERTIFICATES },
     FIELD_TAGS,
     FIELD_CREATED_AT,
     FIELD_UPDATED_AT,
@@ -49,6 +57,7 @@ static const struct kg_field route_fields[] = {
     { .name = "paths", .type = KG_F_STRING_SET, .check = kg_check_route_path },
     { .name = "headers", .type = KG_F_STRING_MAP, .check = kg_check_header_value, .check_key = kg_check_header_name,
       .check_set = kg_check_header_values },
+    { .name = "snis", .type = KG_F_STRING_SET, .normalize = kg_name_normal, .check = kg_check_route_sni },
     { .name = "regex_priority", .type = KG_F_INTEGER, .required = true, .default_json = "0", .bounded = true,
       .min = INT32_MIN, .max = INT32_MAX },
     { .name = "https_redirect_status_code", .type = KG_F_INTEGER, .required = true, .default_json = "426",
@@ -75,7 +84,7 @@ static const struct kg_field credential_fields[] = {
     FIELD_ID,
     { .name = "consumer", .type = KG_F_FOREIGN, .required = true, .reference = KG_CONSUMERS, .cascade = true },
     { .name = "key", .type = KG_F_STRING, .required = true, .automatic = true, .unique = true, .secret = true,
-      .check = kg_check_key },
+      .by_hash = true, .check = kg_check_key },
     { .name = "ttl", .type = KG_F_INTEGER, .lifetime = true, .bounded = true, .min = 0, .max = 100000000 },
     FIELD_TAGS,
     FIELD_CREATED_AT,
@@ -98,6 +107,39 @@ static const struct kg_field plugin_fields[] = {
     FIELD_UPDATED_AT,
     { 0 },
 };
+
+static const struct kg_field certificate_fields[] = {
+    FIELD_ID,
+    FIELD_CERT("cert", true),
+    FIELD_KEY("key", true),
+    FIELD_CERT("cert_alt", false),
+    FIELD_KEY("key_alt", false),
+    { .name = "snis", .type = KG_F_STRING_SET, .children = true, .reference = KG_SNIS, .normalize = kg_name_normal, .check = kg_check_sni },
+    FIELD_TAGS,
+    FIELD_CREATED_AT,
+    FIELD_UPDATED_AT,
+    { 0 },
+};
+
+static const struct kg_field sni_fields[] = {
+    FIELD_ID,
+    { .name = "name", .type = KG_F_STRING, .required = true, .unique = true, .normalize = kg_name_normal, .check = kg_check_sni },
+    { .name = "certificate", .type = KG_F_FOREIGN, .required = true, .reference = KG_CERTIFICATES, .cascade = true },
+    FIELD_TAGS,
+    FIELD_CREATED_AT,
+    FIELD_UPDATED_AT,
+    { 0 },
+};
+
+static const struct kg_field ca_certificate_fields[] = {
+    FIELD_ID,
+    FIELD_CERT("cert", true),
+    { .name = "cert_digest", .type = KG_F_STRING, .automatic = true, .unique = true },
+    FIELD_TAGS,
+    FIELD_CREATED_AT,
+    FIELD_UPDATED_AT,
+    { 0 },
+};
 /* clang-format on */
 
 /* Null, an empty string, an empty set and an empty map are all nothing. */
@@ -112,16 +154,54 @@ static bool is_empty(const json_t *entity, const char *name)
     return !value || json_is_null(value);
 }
 
+static bool has_protocol(const json_t *protocols, const char *wanted)
+{
+    const json_t *value;
+    size_t i;
+
+    json_array_foreach(protocols, i, value)
+    {
+        if (strcmp(json_string_value(value), wanted) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Each of these means nothing to a protocol without TLS. */
+static void check_service(const json_t *entity, json_t *violations)
+{
+    static const char *const only_tls[] = { "client_certificate", "tls_verify", "tls_verify_depth",
+                                            "ca_certificates" };
+    const char *protocol = json_string_value(json_object_get(entity, "protocol"));
+
+    if (!protocol || strcmp(protocol, "https") == 0)
+        return;
+    for (size_t i = 0; i < sizeof(only_tls) / sizeof(only_tls[0]); i++) {
+        if (json_is_null(json_object_get(entity, only_tls[i])))
+            continue;
+        kg_violate(violations, only_tls[i], "value must be null");
+        kg_violate(violations, NULL, "failed conditional validation given value of field 'protocol'");
+    }
+}
+
 static void check_route(const json_t *entity, json_t *violations)
 {
-    static const char *const matchers[] = { "methods", "hosts", "headers", "paths" };
+    static const char *const matchers[] = { "methods", "hosts", "headers", "paths", "snis" };
+    bool https = has_protocol(json_object_get(entity, "protocols"), "https");
 
+    if (json_object_get(violations, "protocols"))
+        return;
+    if (!https && !is_empty(entity, "snis")) {
+        kg_violate(violations, "snis", "length must be 0");
+        kg_violate(violations, NULL, "'snis' can only be set when 'protocols' is 'https'");
+    }
     for (size_t i = 0; i < sizeof(matchers) / sizeof(matchers[0]); i++)
         if (!is_empty(entity, matchers[i]) || json_object_get(violations, matchers[i]))
             return;
-    if (!json_object_get(violations, "protocols"))
-        kg_violate(violations, NULL,
-                   "must set one of 'methods', 'hosts', 'headers', 'paths' when 'protocols' is 'http'");
+    kg_violate(violations, NULL,
+               https ? "must set one of 'methods', 'hosts', 'headers', 'paths', 'snis' when 'protocols' is "
+                       "'https'"
+                     : "must set one of 'methods', 'hosts', 'headers', 'paths' when 'protocols' is 'http'");
 }
 
 static void check_consumer(const json_t *entity, json_t *violations)
@@ -133,19 +213,6 @@ static void check_consumer(const json_t *entity, json_t *violations)
                    "at least one of these fields must be non-empty: 'custom_id', 'username'");
 }
 
-static bool has_http(const json_t *protocols)
-{
-    const json_t *value;
-    size_t i;
-
-    json_array_foreach(protocols, i, value)
-    {
-        if (strcmp(json_string_value(value), "http") == 0)
-            return true;
-    }
-    return false;
-}
-
 static void check_plugin(const json_t *entity, json_t *violations)
 {
     const char *name = json_string_value(json_object_get(entity, "name"));
@@ -153,7 +220,7 @@ static void check_plugin(const json_t *entity, json_t *violations)
 
     if (type && type->no_consumer && !is_empty(entity, "consumer"))
         kg_violate(violations, "consumer", "value must be null");
-    if (!is_empty(entity, "protocols") && !has_http(json_object_get(entity, "protocols")))
+    if (!is_empty(entity, "protocols") && !has_protocol(json_object_get(entity, "protocols"), "http"))
         kg_violate(violations, "protocols", "must contain 'http', the only protocol that requests come by");
 }
 
@@ -163,7 +230,8 @@ const struct kg_entity kg_entities[KG_ENTITIES] = {
                       .path = "services",
                       .nested_path = "services",
                       .endpoint_key = "name",
-                      .fields = service_fields },
+                      .fields = service_fields,
+                      .check = check_service },
     [KG_ROUTES] = { .id = KG_ROUTES,
                     .name = "routes",
                     .path = "routes",
@@ -192,6 +260,26 @@ const struct kg_entity kg_entities[KG_ENTITIES] = {
                      .fields = plugin_fields,
                      .check = check_plugin,
                      .unique_together = plugin_unique },
+    [KG_CERTIFICATES] = { .id = KG_CERTIFICATES,
+                          .name = "certificates",
+                          .path = "certificates",
+                          .nested_path = "certificates",
+                          .endpoint_key = "snis",
+                          .fields = certificate_fields,
+                          .check = kg_check_certificate_pair },
+    [KG_SNIS] = { .id = KG_SNIS,
+                  .name = "snis",
+                  .path = "snis",
+                  .nested_path = "snis",
+                  .endpoint_key = "name",
+                  .fields = sni_fields },
+    [KG_CA_CERTIFICATES] = { .id = KG_CA_CERTIFICATES,
+                             .name = "ca_certificates",
+                             .path = "ca_certificates",
+                             .nested_path = "ca_certificates",
+                             .fields = ca_certificate_fields,
+                             .expand = kg_authority_expand,
+                             .check = kg_check_authority },
 };
 
 const struct kg_entity *kg_entity_by_path(struct kg_slice path)

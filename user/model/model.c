@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "keygate/abi.h"
+#include "model/certificates.h"
 #include "model/names.h"
 #include "model/records.h"
 #include "model/routing.h"
@@ -20,6 +21,7 @@ struct kg_model {
     struct kg_slot_source slots_copy;
     struct kg_pmap services, routes, plugins;
     struct kg_pmap names;
+    struct kg_certificates certificates;
     struct kg_pmap consumers;
     struct kg_pmap credentials, credentials_by_mac;
     struct kg_routing *routing;
@@ -36,6 +38,7 @@ struct kg_model *kg_model_new(const struct kg_slot_source *slots)
     }
     model->services = model->routes = model->plugins = kg_pmap_of(&kg_records_by_id);
     model->names = kg_pmap_of(&kg_names_by_text);
+    kg_certificates_init(&model->certificates);
     model->consumers = kg_pmap_of(&kg_consumers_by_id);
     model->credentials = kg_pmap_of(&kg_credentials_by_id);
     model->credentials_by_mac = kg_pmap_of(&kg_credentials_by_mac);
@@ -57,6 +60,7 @@ void kg_model_free(struct kg_model *model)
     kg_pmap_free(&model->credentials_by_mac);
     kg_pmap_free(&model->credentials);
     kg_pmap_free(&model->consumers);
+    kg_certificates_free(&model->certificates);
     kg_pmap_free(&model->names);
     kg_pmap_free(&model->plugins);
     kg_pmap_free(&model->routes);
@@ -295,8 +299,18 @@ size_t kg_model_expire(struct kg_model *model, int64_t now_wall)
 
 /* ---- all of them ---- */
 
+static bool is_certificate(enum kg_entity_id entity)
+{
+    return entity == KG_CERTIFICATES || entity == KG_SNIS || entity == KG_CA_CERTIFICATES;
+}
+
 void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t *object)
 {
+    if (is_certificate(entity)) {
+        if (kg_certificates_put(&model->certificates, entity, object))
+            forget_routing(model);
+        return;
+    }
     if (entity != KG_CONSUMERS) {
         put_record(model, entity, object);
         return;
@@ -308,6 +322,11 @@ void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t
 
 void kg_model_remove(struct kg_model *model, enum kg_entity_id entity, const char *id)
 {
+    if (is_certificate(entity)) {
+        if (kg_certificates_remove(&model->certificates, entity, id))
+            forget_routing(model);
+        return;
+    }
     if (entity == KG_CONSUMERS) {
         remove_consumer(model, id);
         return;
@@ -363,9 +382,18 @@ bool kg_model_set_address(struct kg_model *model, const char *host, const struct
     return true;
 }
 
+void kg_model_set_default_verify(struct kg_model *model, bool verify)
+{
+    if (model->certificates.verify == verify)
+        return;
+    model->certificates.verify = verify;
+    forget_routing(model);
+}
+
 struct kg_snapshot *kg_model_snapshot(struct kg_model *model)
 {
     if (!model->routing)
-        model->routing = kg_routing_new(&model->services, &model->routes, &model->plugins, &model->names);
-    return kg_snapshot_new(model->routing, &model->credentials_by_mac);
+        model->routing = kg_routing_new(&model->services, &model->routes, &model->plugins, &model->names,
+                                        &model->certificates);
+    return kg_snapshot_new(model->routing, &model->credentials_by_mac, &model->certificates);
 }

@@ -23,8 +23,11 @@ struct kg_slot_source {
 struct kg_model *kg_model_new(const struct kg_slot_source *slots);
 void kg_model_free(struct kg_model *model);
 
-/* Adds or replaces one service, route, consumer or plugin from its full JSON (the model takes what it needs,
- * keeps no reference). */
+/*
+ * Adds or replaces one service, route, consumer, plugin, certificate, SNI or CA certificate from its full
+ * JSON (the model takes what it needs, keeps no reference). Of a certificate that shows its snis those that
+ * it no longer shows are removed, those that it shows anew are put by themselves.
+ */
 void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t *object);
 
 /* Credentials come without their key: only its MAC. expires_wall 0 = never. */
@@ -52,6 +55,9 @@ void kg_model_each_host(const struct kg_model *model, void (*visit)(void *ctx, c
  * need no call. */
 bool kg_model_set_address(struct kg_model *model, const char *host, const struct sockaddr *addr,
                           socklen_t addr_len);
+
+/* Whether upstreams are verified whose service's tls_verify is null: true until this is called. */
+void kg_model_set_default_verify(struct kg_model *model, bool verify);
 
 /* The picture as it is now. The caller frees it when it is idle and no longer current. */
 struct kg_snapshot *kg_model_snapshot(struct kg_model *model);

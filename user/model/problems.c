@@ -240,6 +240,19 @@ json_t *kg_problem_referenced(const struct kg_entity *parent, const struct kg_en
                        object_of("@referenced_by", json_string(child->name)));
 }
 
+json_t *kg_problem_still_referenced(const struct kg_entity *entity, const char *id,
+                                    const struct kg_entity *holder, const char *holder_id)
+{
+    char message[256];
+    /* Kong's words, and only ca_certificates are held by sets. */
+    const char *noun = entity->id == KG_CA_CERTIFICATES ? "ca certificate" : entity->name;
+    int len = snprintf(message, sizeof(message), "%s %.60s is still referenced by %s (id = %.60s)", noun, id,
+                       holder->name, holder_id);
+
+    return new_problem(19, "referenced by others", kg_slice_of(message, (size_t)len),
+                       object_of("@referenced_by", json_string(holder->name)));
+}
+
 json_t *kg_problem_primary_key(const char *id)
 {
     char message[256];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Services, routes and plugins as the model keeps them, taken out of their JSON. */
 #include "model/records.h"
+#include "model/certificates.h"
 
 #include "base/assert.h"
 #include "base/log.h"
@@ -9,7 +10,8 @@
 
 #include <stdlib.h>
 
-#define PORT_HTTP 80
+#define PORT_HTTP  80
+#define PORT_HTTPS 443
 
 static struct kg_slice string_of(const json_t *value)
 {
@@ -63,7 +65,7 @@ static struct kg_slice *list(struct kg_record *record, const json_t *object, con
     return elements(record, json_object_get(object, name), count);
 }
 
-/* RFC 9110, 7.2: host[:port]; the port of http is left out, a bare IPv6 address gets its brackets. */
+/* RFC 9110, 7.2: host[:port]; the protocol's own port is left out, a bare IPv6 address gets its brackets. */
 static struct kg_slice host_header(struct kg_service_record *service)
 {
     size_t cap = service->host.len + sizeof("[]:65535");
@@ -75,12 +77,24 @@ static struct kg_slice host_header(struct kg_service_record *service)
     kg_put(&w, service->host);
     if (bare6)
         kg_put_char(&w, ']');
-    if (service->port != PORT_HTTP) {
+    if (service->port != (service->https ? PORT_HTTPS : PORT_HTTP)) {
         kg_put_char(&w, ':');
         kg_put_u64(&w, service->port);
     }
     KG_ASSERT(!w.overflow);
     return kg_writer_slice(&w);
+}
+
+static void take_tls(struct kg_service_record *service, const json_t *object)
+{
+    const json_t *verify = json_object_get(object, "tls_verify");
+    const json_t *depth = json_object_get(object, "tls_verify_depth");
+
+    service->https = kg_slice_eq(string_of(json_object_get(object, "protocol")), KG_SLICE("https"));
+    service->tls_verify = json_is_boolean(verify) ? json_is_true(verify) : -1;
+    service->tls_verify_depth = json_is_integer(depth) ? (int)json_integer_value(depth) : -1;
+    reference(object, "client_certificate", service->client_certificate_id);
+    service->ca_ids = list(&service->record, object, "ca_certificates", &service->ca_count);
 }
 
 static struct kg_record *new_service(const json_t *object)
@@ -98,6 +112,7 @@ static struct kg_record *new_service(const json_t *object)
     service->connect_timeout_ms = number(object, "connect_timeout", 60000);
     service->write_timeout_ms = number(object, "write_timeout", 60000);
     service->read_timeout_ms = number(object, "read_timeout", 60000);
+    take_tls(service, object);
     service->host_header = host_header(service);
     return record;
 }
@@ -180,6 +195,7 @@ static struct kg_record *new_route(const json_t *object)
     route->hosts = list(record, object, "hosts", &route->host_count);
     route->paths = list(record, object, "paths", &route->path_count);
     route->methods = list(record, object, "methods", &route->method_count);
+    route->snis = list(record, object, "snis", &route->sni_count);
     const json_t *headers = json_object_get(object, "headers");
     size_t most = json_object_size(headers) + route->path_count;
     route->regexes = kg_arena_calloc(&record->arena, most, sizeof(*route->regexes));
@@ -223,6 +239,8 @@ struct kg_record *kg_record_new(enum kg_entity_id entity, const json_t *object, 
         record = new_route(object);
     else if (entity == KG_PLUGINS)
         record = new_plugin(object);
+    else
+        record = kg_certificate_record_new(entity, object);
     KG_ASSERT(record != NULL);
     memcpy(record->id, id.ptr, id.len);
     record->entity = entity;
@@ -248,6 +266,7 @@ void kg_record_release(struct kg_record *record)
     }
     if (record->entity == KG_ROUTES)
         free_regexes((struct kg_route_record *)record);
+    kg_certificate_record_clear(record);
     kg_arena_free(&record->arena);
     free(record);
 }

@@ -67,6 +67,12 @@ struct kg_service_record {
     bool enabled;
     struct kg_slice name, host, path, host_header; /* host is NUL-terminated */
     uint16_t port;
+    bool https;
+    int tls_verify;       /* -1: as the settings say */
+    int tls_verify_depth; /* -1: OpenSSL's own */
+    char client_certificate_id[KG_UUID_TEXT];
+    struct kg_slice *ca_ids; /* NUL-terminated */
+    size_t ca_count;
     uint32_t connect_timeout_ms, write_timeout_ms, read_timeout_ms;
     /* While a routing is built: */
     const struct kg_service *built; /* NULL when disabled */
@@ -77,9 +83,9 @@ struct kg_route_record {
     struct kg_record record;
     char service_id[KG_UUID_TEXT]; /* empty: none */
     struct kg_slice name;
-    struct kg_slice *hosts, *paths, *methods;
+    struct kg_slice *hosts, *paths, *methods, *snis;
     struct kg_route_header *headers;
-    size_t host_count, path_count, method_count, header_count;
+    size_t host_count, path_count, method_count, sni_count, header_count;
     const struct kg_regex **regex_paths; /* NULL: one that does not compile */
     size_t regex_path_count;
     int32_t regex_priority;
@@ -90,10 +96,11 @@ struct kg_route_record {
     struct kg_plugin_record *plugins; /* while a routing is built */
 };
 
-/* By id, for all three. */
+/* By id, for all of them. */
 extern const struct kg_pmap_type kg_records_by_id;
 
-/* A new record with one reference from the full JSON of a service, route or plugin. */
+/* A new record with one reference from the full JSON of a service, route or plugin, or of what
+ * model/certificates.h holds. */
 struct kg_record *kg_record_new(enum kg_entity_id entity, const json_t *object, uint64_t order);
 void kg_record_release(struct kg_record *record);
 

@@ -5,11 +5,11 @@
 #include "base/mem.h"
 #include "model/arena.h"
 #include "model/demands.h"
+#include "model/words.h"
 
 #include <stdlib.h>
 
-#define NO_METHOD UINT32_MAX
-#define HOST_MAX  255 /* RFC 1035, 2.3.4; a longer Host matches only routes without hosts */
+#define HOST_MAX 255 /* RFC 1035, 2.3.4; a longer Host matches only routes without hosts */
 
 /* A candidate's rank, most significant first: kinds of attributes, whether all hosts are whole names, how
  * many headers, whether the path is a regex, and in the 32 bits below the regex's priority or the path's
@@ -63,6 +63,7 @@ struct host {
     enum host_kind kind;
     uint16_t port;        /* 0 = any */
     uint32_t demand;      /* id of what the routes behind it demand of headers; 0 = nothing */
+    uint32_t sni;         /* which server name they want: see SNI_ANY */
     struct kg_slice text; /* suffix with its leading dot, prefix with its trailing dot */
     struct node root;
     struct regex_path *regexes; /* the best first */
@@ -71,8 +72,7 @@ struct host {
 
 struct kg_router {
     struct kg_arena arena;
-    struct kg_slice *methods; /* distinct, sorted */
-    size_t method_count;
+    struct kg_words methods, snis;
     struct host **table; /* open addressing; a power of two, at most half full */
     size_t mask;
     bool kinds[HOST_PREFIX + 1]; /* which kinds of host occur at all */
@@ -82,11 +82,19 @@ struct kg_router {
     const struct candidate **tops; /* the best candidate of each demand */
 };
 
+/*
+ * Which server name the routes behind a host want: none, or the one of this number. What wants some is there
+ * once more as SNI_PLAIN, for requests that come without TLS and are not asked for one.
+ */
+#define SNI_ANY      0u
+#define SNI_PLAIN    1u
+#define SNI_OF(word) ((word) + 2u)
+
 /* One line of the work list that the tries are built from. */
 struct entry {
     enum host_kind kind;
     uint16_t port;
-    uint32_t demand;
+    uint32_t demand, sni;
     struct kg_slice host, path;
     const struct candidate *candidate;
     const struct kg_route_spec *spec;
@@ -103,28 +111,30 @@ static uint64_t hash_step(uint64_t hash, char c)
 
 #define HASH_START 0xcbf29ce484222325ull
 
-static uint64_t hash_end(uint64_t hash, enum host_kind kind, uint16_t port, uint32_t demand)
+static uint64_t hash_end(uint64_t hash, enum host_kind kind, uint16_t port, uint32_t demand, uint32_t sni)
 {
+    hash ^= sni * 0xff51afd7ed558ccdull;
     hash = (hash ^ ((uint64_t)demand << 32 | (uint64_t)kind << 16 | port)) * 0x9e3779b97f4a7c15ull;
     return hash ^ hash >> 32;
 }
 
-static uint64_t hash_host(enum host_kind kind, struct kg_slice text, uint16_t port, uint32_t demand)
+static uint64_t hash_host(const struct entry *entry)
 {
+    struct kg_slice text = entry->host;
     uint64_t hash = HASH_START;
 
     for (size_t i = 0; i < text.len; i++)
-        hash = hash_step(hash, text.ptr[kind == HOST_SUFFIX ? text.len - 1 - i : i]);
-    return hash_end(hash, kind, port, demand);
+        hash = hash_step(hash, text.ptr[entry->kind == HOST_SUFFIX ? text.len - 1 - i : i]);
+    return hash_end(hash, entry->kind, entry->port, entry->demand, entry->sni);
 }
 
 static struct host **table_slot(const struct kg_router *router, uint64_t hash, enum host_kind kind,
-                                struct kg_slice text, uint16_t port, uint32_t demand)
+                                struct kg_slice text, uint16_t port, uint32_t demand, uint32_t sni)
 {
     for (size_t i = hash & router->mask;; i = (i + 1) & router->mask) {
         struct host *host = router->table[i];
         if (!host || (host->hash == hash && host->kind == kind && host->port == port &&
-                      host->demand == demand && kg_slice_eq_nocase(host->text, text)))
+                      host->demand == demand && host->sni == sni && kg_slice_eq_nocase(host->text, text)))
             return &router->table[i];
     }
 }
@@ -138,52 +148,29 @@ static bool better(const struct candidate *a, const struct candidate *b)
     return a->rank != b->rank ? a->rank > b->rank : a->order < b->order;
 }
 
-static int compare_slices(const void *left, const void *right)
+static void collect_words(struct kg_router *router, const struct kg_route_spec *specs, size_t count)
 {
-    const struct kg_slice *a = left, *b = right;
-    size_t shorter = a->len < b->len ? a->len : b->len;
-    int order = shorter > 0 ? memcmp(a->ptr, b->ptr, shorter) : 0;
+    size_t methods = 0, snis = 0, method = 0, sni = 0;
 
-    return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
-}
-
-static void collect_methods(struct kg_router *router, const struct kg_route_spec *specs, size_t count)
-{
-    size_t total = 0, kept = 0;
-
-    for (size_t i = 0; i < count; i++)
-        total += specs[i].method_count;
-    struct kg_slice *all = kg_arena_calloc(&router->arena, total, sizeof(*all));
-    for (size_t i = 0, at = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
+        methods += specs[i].method_count;
+        snis += specs[i].sni_count;
+    }
+    struct kg_slice *all_methods = kg_arena_calloc(&router->arena, methods, sizeof(*all_methods));
+    struct kg_slice *all_snis = kg_arena_calloc(&router->arena, snis, sizeof(*all_snis));
+    for (size_t i = 0; i < count; i++) {
         for (size_t m = 0; m < specs[i].method_count; m++)
-            all[at++] = specs[i].methods[m];
+            all_methods[method++] = specs[i].methods[m];
+        for (size_t n = 0; n < specs[i].sni_count; n++)
+            all_snis[sni++] = specs[i].snis[n];
     }
-    qsort(all, total, sizeof(*all), compare_slices);
-    for (size_t i = 0; i < total; i++) {
-        if (kept == 0 || !kg_slice_eq(all[kept - 1], all[i]))
-            all[kept++] = all[i];
-    }
-    for (size_t i = 0; i < kept; i++)
-        all[i] = kg_arena_copy(&router->arena, all[i]);
-    router->methods = all;
-    router->method_count = kept;
+    kg_words_build(&router->methods, &router->arena, all_methods, methods);
+    kg_words_build(&router->snis, &router->arena, all_snis, snis);
 }
 
 static uint32_t find_method(const struct kg_router *router, struct kg_slice method)
 {
-    size_t low = 0, high = router->method_count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = compare_slices(&router->methods[middle], &method);
-        if (order == 0)
-            return (uint32_t)middle;
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return NO_METHOD;
+    return kg_words_find(&router->methods, method);
 }
 
 /* Index of the first entry of by_method that is not below `method`. */
@@ -353,14 +340,16 @@ static void sort_regexes(struct kg_router *router)
 
 static void insert(struct kg_router *router, const struct entry *entry)
 {
-    uint64_t hash = hash_host(entry->kind, entry->host, entry->port, entry->demand);
-    struct host **slot = table_slot(router, hash, entry->kind, entry->host, entry->port, entry->demand);
+    uint64_t hash = hash_host(entry);
+    struct host **slot =
+        table_slot(router, hash, entry->kind, entry->host, entry->port, entry->demand, entry->sni);
     const struct best *inherited = NULL;
 
     if (!*slot) {
         *slot = kg_arena_calloc(&router->arena, 1, sizeof(**slot));
         **slot =
             (struct host){ .hash = hash, .kind = entry->kind, .port = entry->port, .demand = entry->demand };
+        (*slot)->sni = entry->sni;
         (*slot)->text = kg_arena_copy(&router->arena, entry->host);
     }
     router->kinds[entry->kind] = true;
@@ -412,7 +401,7 @@ static void parse_host(struct kg_slice text, struct entry *entry)
 static uint64_t rank_of(const struct kg_route_spec *spec, bool by_regex, uint64_t last)
 {
     uint64_t kinds = (spec->host_count > 0) + (spec->path_count + spec->regex_count > 0) +
-                     (spec->method_count > 0) + (spec->header_count > 0);
+                     (spec->method_count > 0) + (spec->header_count > 0) + (spec->sni_count > 0);
     uint64_t headers = spec->header_count < HEADERS_MOST ? spec->header_count : HEADERS_MOST;
     uint64_t whole_names = spec->host_count > 0;
 
@@ -446,17 +435,35 @@ static size_t plain_count(const struct kg_route_spec *spec)
     return spec->regex_count > 0 ? spec->path_count : at_least_one(spec->path_count);
 }
 
-/* A copy of the entry for each host of its route; returns how many. */
-static size_t put_hosts(const struct entry *entry, struct entry *out)
+/* Under how many server names a route stands, and which the n-th is. */
+static size_t sni_places(const struct kg_route_spec *spec)
+{
+    return spec->sni_count > 0 ? spec->sni_count + 1 : 1;
+}
+
+static uint32_t sni_place(const struct kg_router *router, const struct kg_route_spec *spec, size_t n)
+{
+    if (n < spec->sni_count)
+        return SNI_OF(kg_words_find(&router->snis, spec->snis[n]));
+    return spec->sni_count > 0 ? SNI_PLAIN : SNI_ANY;
+}
+
+/* A copy of the entry for each host and server name of its route; returns how many. */
+static size_t put_hosts(const struct kg_router *router, const struct entry *entry, struct entry *out)
 {
     const struct kg_route_spec *spec = entry->spec;
+    size_t made = 0;
 
-    for (size_t h = 0; h < at_least_one(spec->host_count); h++) {
-        out[h] = *entry;
-        if (spec->host_count > 0)
-            parse_host(spec->hosts[h], &out[h]);
+    for (size_t n = 0; n < sni_places(spec); n++) {
+        for (size_t h = 0; h < at_least_one(spec->host_count); h++) {
+            out[made] = *entry;
+            out[made].sni = sni_place(router, spec, n);
+            if (spec->host_count > 0)
+                parse_host(spec->hosts[h], &out[made]);
+            made++;
+        }
     }
-    return at_least_one(spec->host_count);
+    return made;
 }
 
 /* All regexes of a route are one candidate. */
@@ -476,7 +483,7 @@ static size_t expand_regexes(struct kg_router *router, const struct kg_route_spe
         entry.regex = spec->regexes[i];
         entry.place = i;
         if (entry.regex)
-            made += put_hosts(&entry, out + made);
+            made += put_hosts(router, &entry, out + made);
     }
     return made;
 }
@@ -494,7 +501,7 @@ static size_t expand(struct kg_router *router, const struct kg_route_spec *spec,
         struct candidate candidate = { spec->route, rank_of(spec, false, entry.path.len), order,
                                        entry.path.len, false };
         entry.candidate = new_candidate(router, &candidate);
-        made += put_hosts(&entry, out + made);
+        made += put_hosts(router, &entry, out + made);
     }
     if (spec->regex_count > 0)
         made += expand_regexes(router, spec, order, demand, out + made);
@@ -524,12 +531,14 @@ struct kg_router *kg_router_new(const struct kg_route_spec *specs, size_t count)
     uint32_t *demands = kg_calloc(count, sizeof(*demands));
     size_t total = 0, hosts = 1, made = 0;
 
-    collect_methods(router, specs, count);
+    collect_words(router, specs, count);
     kg_demands_build(&router->demands, &router->arena, specs, count, demands);
     router->tops = kg_arena_calloc(&router->arena, router->demands.count + 1, sizeof(*router->tops));
     for (size_t i = 0; i < count; i++) {
-        total += at_least_one(specs[i].host_count) * (plain_count(&specs[i]) + specs[i].regex_count);
-        hosts += at_least_one(specs[i].host_count);
+        size_t places = at_least_one(specs[i].host_count) * sni_places(&specs[i]);
+
+        total += places * (plain_count(&specs[i]) + specs[i].regex_count);
+        hosts += places;
     }
     make_table(router, hosts);
     struct entry *entries = kg_calloc(total, sizeof(*entries));
@@ -562,6 +571,7 @@ struct search {
     uint16_t port;
     uint32_t method;
     uint32_t demand; /* whose hosts are looked at */
+    uint32_t sni;    /* likewise */
     bool regexes;    /* these, or else plain paths */
     size_t matched;  /* bytes, when the best is a regex */
     const struct candidate *best;
@@ -592,7 +602,7 @@ static void take_plain(struct search *search, const struct host *host)
         return;
     if (better(best->any, search->best))
         search->best = best->any;
-    uint32_t at = search->method == NO_METHOD ? best->count : method_index(best, search->method);
+    uint32_t at = search->method == KG_NO_WORD ? best->count : method_index(best, search->method);
     if (at < best->count && best->by_method[at].method == search->method &&
         better(best->by_method[at].candidate, search->best))
         search->best = best->by_method[at].candidate;
@@ -628,8 +638,9 @@ static void take_regex(struct search *search, const struct host *host)
 static void look_behind_host(struct search *search, uint64_t hash, enum host_kind kind, struct kg_slice text,
                              uint16_t port)
 {
-    const struct host *host = *table_slot(search->router, hash_end(hash, kind, port, search->demand), kind,
-                                          text, port, search->demand);
+    const struct host *host =
+        *table_slot(search->router, hash_end(hash, kind, port, search->demand, search->sni), kind, text, port,
+                    search->demand, search->sni);
 
     if (host && search->regexes)
         take_regex(search, host);
@@ -668,8 +679,8 @@ static void look_backwards(struct search *search, struct kg_slice host)
     }
 }
 
-/* All hosts of the search's demand. */
-static void look_everywhere(struct search *search)
+/* All hosts of the search's demand and server name. */
+static void look_at_hosts(struct search *search)
 {
     const struct kg_router *router = search->router;
     struct kg_slice host = search->query->host;
@@ -681,6 +692,33 @@ static void look_everywhere(struct search *search)
         look_forwards(search, host);
     if (router->kinds[HOST_SUFFIX])
         look_backwards(search, host);
+}
+
+/* The number for what the request's own server name asks for; KG_NO_WORD when no route wants that one. */
+static uint32_t sni_of(const struct search *search)
+{
+    struct kg_slice sni = search->query->sni;
+    uint32_t word;
+
+    if (search->router->snis.count == 0)
+        return KG_NO_WORD;
+    if (!search->query->tls && sni.len == 0)
+        return SNI_PLAIN;
+    word = kg_words_find(&search->router->snis, sni);
+    return word == KG_NO_WORD ? KG_NO_WORD : SNI_OF(word);
+}
+
+/* All hosts of the search's demand. */
+static void look_everywhere(struct search *search)
+{
+    uint32_t own = sni_of(search);
+
+    search->sni = SNI_ANY;
+    look_at_hosts(search);
+    if (own == KG_NO_WORD)
+        return;
+    search->sni = own;
+    look_at_hosts(search);
 }
 
 static void look_for_demand(void *ctx, const struct kg_demand *demand)

@@ -2,9 +2,9 @@
 /*
  * The router: which route a request's method, host and path belong to, by Kong's traditional_compatible rules
  * with two deliberate differences: hosts ignore case, and ties go to the oldest route. A route that sets more
- * of hosts, methods, headers and paths wins; then one whose hosts have no wildcard; then the one with more
- * headers; then one whose matching path is a regex, by its regex_priority; then the longer path. Built on the
- * control thread from all routes at once, immutable afterwards, read by any worker. Matching allocates
+ * of hosts, methods, headers, snis and paths wins; then one whose hosts have no wildcard; then the one with
+ * more headers; then one whose matching path is a regex, by its regex_priority; then the longer path. Built
+ * on the control thread from all routes at once, immutable afterwards, read by any worker. Matching allocates
  * nothing, and its cost depends on the length of host and path, not on how many routes there are.
  *
  * Inside: a hash table of hosts (whole names, "*.suffix" by its suffix, "prefix.*" by its prefix, and one
@@ -37,9 +37,10 @@ struct kg_route_spec {
     const struct kg_slice *hosts;          /* "a.com", "*.a.com", "a.*", each perhaps with ":port" */
     const struct kg_slice *paths;          /* plain prefixes */
     const struct kg_slice *methods;        /* upper case */
+    const struct kg_slice *snis;           /* whole names, lower case */
     const struct kg_route_header *headers; /* all of them are needed; names differ by more than case */
     const struct kg_regex *const *regexes; /* paths too; NULL among them matches nothing */
-    size_t host_count, path_count, method_count, header_count, regex_count;
+    size_t host_count, path_count, method_count, sni_count, header_count, regex_count;
     int32_t regex_priority;
 };
 
@@ -50,8 +51,10 @@ struct kg_router *kg_router_new(const struct kg_route_spec *specs, size_t count)
 void kg_router_free(struct kg_router *router);
 
 /*
- * The winning route or false. A host with a port matches only when query->host_port is that port: who wants
- * Kong's reading of a Host without a port gives the port it listens on.
+ * The winning route or false. A route's snis are a condition only for requests that come over TLS (also by a
+ * query with an sni that does not say tls): over plain HTTP such a route matches by the rest of it, so that
+ * it can send the client to https. A host with a port matches only when query->host_port is that port: who
+ * wants Kong's reading of a Host without a port gives the port it listens on.
  */
 bool kg_router_match(const struct kg_router *router, const struct kg_route_query *query,
                      struct kg_match *match);

@@ -12,6 +12,7 @@ struct kg_routing_parts {
     struct kg_arena arena;  /* services, routes, uses of plugins */
     struct kg_pmap plugins; /* the version whose compiled configs the uses point at */
     struct kg_pmap routes;  /* the version whose regexes the router points at */
+    struct kg_pmap secured; /* what the services' `tls` point into */
 };
 
 /* All values of a map as an array, in the order in which the model first saw them. */
@@ -74,7 +75,8 @@ build_balancer(struct kg_arena *arena, const struct kg_service_record *record, c
 }
 
 static const struct kg_service *build_service(struct kg_arena *arena, const struct kg_service_record *record,
-                                              const struct kg_pmap *names)
+                                              const struct kg_pmap *names,
+                                              struct kg_certificates *certificates)
 {
     struct kg_service *service = kg_arena_calloc(arena, 1, sizeof(*service));
 
@@ -82,6 +84,7 @@ static const struct kg_service *build_service(struct kg_arena *arena, const stru
     service->name = kg_arena_copy(arena, record->name);
     service->path = kg_arena_copy(arena, record->path);
     service->balancer = build_balancer(arena, record, names);
+    service->tls = record->https ? kg_certificates_secure(certificates, record) : NULL;
     service->connect_timeout_ms = record->connect_timeout_ms;
     service->write_timeout_ms = record->write_timeout_ms;
     service->read_timeout_ms = record->read_timeout_ms;
@@ -89,14 +92,14 @@ static const struct kg_service *build_service(struct kg_arena *arena, const stru
 }
 
 static void build_services(struct kg_arena *arena, const struct kg_pmap *services,
-                           const struct kg_pmap *names)
+                           const struct kg_pmap *names, struct kg_certificates *certificates)
 {
     struct records records = in_order(services);
 
     for (size_t i = 0; i < records.count; i++) {
         struct kg_service_record *service = (struct kg_service_record *)records.items[i];
         service->plugins = NULL;
-        service->built = service->enabled ? build_service(arena, service, names) : NULL;
+        service->built = service->enabled ? build_service(arena, service, names, certificates) : NULL;
     }
     free(records.items);
 }
@@ -223,11 +226,13 @@ static size_t build_routes(struct kg_arena *arena, const struct records *routes,
             .hosts = record->hosts,
             .paths = record->paths,
             .methods = record->methods,
+            .snis = record->snis,
             .headers = record->headers,
             .regexes = record->regex_paths,
             .host_count = record->host_count,
             .path_count = record->path_count,
             .method_count = record->method_count,
+            .sni_count = record->sni_count,
             .header_count = record->header_count,
             .regex_count = record->regex_path_count,
             .regex_priority = record->regex_priority,
@@ -238,7 +243,8 @@ static size_t build_routes(struct kg_arena *arena, const struct records *routes,
 }
 
 struct kg_routing *kg_routing_new(const struct kg_pmap *services, const struct kg_pmap *routes,
-                                  const struct kg_pmap *plugins, const struct kg_pmap *names)
+                                  const struct kg_pmap *plugins, const struct kg_pmap *names,
+                                  struct kg_certificates *certificates)
 {
     struct kg_routing *routing = kg_calloc(1, sizeof(*routing));
     struct kg_plugin_record *global = NULL;
@@ -251,7 +257,9 @@ struct kg_routing *kg_routing_new(const struct kg_pmap *services, const struct k
     routing->parts->routes = kg_pmap_share(routes);
     for (size_t i = 0; i < ordered.count; i++)
         ((struct kg_route_record *)ordered.items[i])->plugins = NULL;
-    build_services(&routing->parts->arena, services, names);
+    kg_certificates_begin(certificates);
+    build_services(&routing->parts->arena, services, names, certificates);
+    routing->parts->secured = kg_certificates_end(certificates);
     hang_plugins(services, routes, plugins, &global);
     size_t count = build_routes(&routing->parts->arena, &ordered, services, global, specs);
     routing->router = kg_router_new(specs, count);
@@ -268,6 +276,7 @@ void kg_routing_release(struct kg_routing *routing)
     kg_router_free(routing->router);
     kg_pmap_free(&routing->parts->plugins);
     kg_pmap_free(&routing->parts->routes);
+    kg_pmap_free(&routing->parts->secured);
     kg_arena_free(&routing->parts->arena);
     free(routing->parts);
     free(routing);

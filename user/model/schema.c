@@ -58,7 +58,7 @@ static json_t *take_string(const struct kg_field *field, const json_t *given, js
 {
     char scratch[256];
     const char *wrong;
-    size_t len = json_string_length(given);
+    size_t len = json_string_length(given), max = field->max_len > 0 ? field->max_len : STRING_MAX;
 
     if (!json_is_string(given))
         return refuse(error, "expected a string");
@@ -71,11 +71,11 @@ static json_t *take_string(const struct kg_field *field, const json_t *given, js
     wrong = field->check ? field->check(given, scratch) : NULL;
     if (wrong)
         return refuse(error, wrong);
-    if (len > STRING_MAX) {
-        snprintf(scratch, sizeof(scratch), "length must be at most %d", STRING_MAX);
+    if (len > max) {
+        snprintf(scratch, sizeof(scratch), "length must be at most %zu", max);
         return refuse(error, scratch);
     }
-    return copy_of(given);
+    return field->normalize ? field->normalize(given) : copy_of(given);
 }
 
 /* Stored in lower case, so that one UUID is one id. */
@@ -157,7 +157,8 @@ static void note_element(json_t **errors, size_t at, json_t *error)
     json_array_append_new(*errors, error);
 }
 
-static json_t *take_set(const struct kg_field *field, const json_t *given, json_t **error)
+static json_t *take_elements(const struct kg_field *field, take_fn take_element, const json_t *given,
+                             json_t **error)
 {
     json_t *set, *value, *errors = NULL;
     size_t i;
@@ -169,7 +170,7 @@ static json_t *take_set(const struct kg_field *field, const json_t *given, json_
     set = json_array();
     json_array_foreach(given, i, value)
     {
-        json_t *wrong = NULL, *taken = take_string(field, value, &wrong);
+        json_t *wrong = NULL, *taken = take_element(field, value, &wrong);
 
         if (!taken)
             note_element(&errors, i, wrong);
@@ -182,6 +183,16 @@ static json_t *take_set(const struct kg_field *field, const json_t *given, json_
     json_decref(set);
     *error = errors;
     return NULL;
+}
+
+static json_t *take_set(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    return take_elements(field, take_string, given, error);
+}
+
+static json_t *take_foreign_set(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    return take_elements(field, take_uuid, given, error);
 }
 
 static const char *wrong_name(const struct kg_field *field, const json_t *map, const char *name,
@@ -290,10 +301,10 @@ static json_t *take_record(const struct kg_field *field, const json_t *given, js
 static json_t *take(const struct kg_field *field, const json_t *given, json_t **error)
 {
     static const take_fn takers[] = {
-        [KG_F_UUID] = take_uuid,       [KG_F_TIMESTAMP] = take_timestamp, [KG_F_STRING] = take_string,
-        [KG_F_INTEGER] = take_integer, [KG_F_NUMBER] = take_number,       [KG_F_BOOLEAN] = take_boolean,
-        [KG_F_STRING_SET] = take_set,  [KG_F_FOREIGN] = take_foreign,     [KG_F_RECORD] = take_record,
-        [KG_F_STRING_MAP] = take_map,
+        [KG_F_UUID] = take_uuid,       [KG_F_TIMESTAMP] = take_timestamp,     [KG_F_STRING] = take_string,
+        [KG_F_INTEGER] = take_integer, [KG_F_NUMBER] = take_number,           [KG_F_BOOLEAN] = take_boolean,
+        [KG_F_STRING_SET] = take_set,  [KG_F_FOREIGN] = take_foreign,         [KG_F_RECORD] = take_record,
+        [KG_F_STRING_MAP] = take_map,  [KG_F_FOREIGN_SET] = take_foreign_set,
     };
 
     return takers[field->type](field, given, error);
@@ -409,7 +420,7 @@ static void fill_automatic(const struct kg_field *fields, json_t *input, const j
     if (kg_field_find(fields, "updated_at"))
         json_object_set_new(input, "updated_at", json_integer(kg_clock_wall()));
     for (const struct kg_field *field = fields; field->name; field++)
-        if (field->secret)
+        if (field->secret && field->automatic)
             fill_secret(field, input);
 }
 
@@ -483,6 +494,8 @@ int kg_schema_apply(const struct kg_entity *entity, enum kg_write write, const j
         json_decref(given);
         return refuse_whole("url", wrong, problem);
     }
+    if (entity->expand)
+        entity->expand(given);
     whole = write == KG_WRITE_PATCH ? lay_over_old(entity, given, old) : json_incref(given);
     json_decref(given);
     rc = check_whole(entity, whole, old, result, problem);

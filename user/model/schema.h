@@ -17,6 +17,9 @@ enum kg_entity_id {
     KG_CONSUMERS,
     KG_KEYAUTH_CREDENTIALS,
     KG_PLUGINS,
+    KG_CERTIFICATES,
+    KG_SNIS,
+    KG_CA_CERTIFICATES,
     KG_ENTITIES,
 };
 
@@ -27,10 +30,11 @@ enum kg_field_type {
     KG_F_INTEGER,
     KG_F_NUMBER,
     KG_F_BOOLEAN,
-    KG_F_STRING_SET, /* array of distinct strings, order kept */
-    KG_F_STRING_MAP, /* object: name → array of distinct strings, at least one */
-    KG_F_FOREIGN,    /* {"id": UUID} of another entity */
-    KG_F_RECORD,     /* nested fields; a plugin's config */
+    KG_F_STRING_SET,  /* array of distinct strings, order kept */
+    KG_F_STRING_MAP,  /* object: name → array of distinct strings, at least one */
+    KG_F_FOREIGN,     /* {"id": UUID} of another entity */
+    KG_F_FOREIGN_SET, /* array of distinct UUIDs of another entity */
+    KG_F_RECORD,      /* nested fields; a plugin's config */
 };
 
 struct kg_field;
@@ -45,7 +49,14 @@ struct kg_field {
     bool required;  /* may not be null or absent after defaults */
     bool automatic; /* filled in by us when absent: id, created_at, updated_at, a generated key */
     bool unique;
-    bool secret;     /* encrypted at rest, found by its keyed hash; never in a log or an error */
+    bool secret;  /* encrypted at rest; never in a log or an error */
+    bool by_hash; /* a secret that is found by its keyed hash: only such a one may be unique */
+    /*
+     * KG_F_STRING_SET: no column of its own, but the endpoint keys of the children in `reference`. Given with
+     * their parent they are made or removed in the same transaction; null leaves them alone.
+     */
+    bool children;
+    size_t max_len;  /* of a string, in bytes; 0 = 4096 */
     bool immutable_; /* once there, no write may change it: id */
     /* An integer of seconds from now; stored as the moment it ends, shown as what is left. 0 and null: for
      * ever. */
@@ -54,13 +65,15 @@ struct kg_field {
     const char *const *one_of; /* NULL-terminated allowed strings, also for the elements of a set */
     bool bounded;              /* min and max apply: to an integer's value */
     int64_t min, max;
-    enum kg_entity_id reference; /* KG_F_FOREIGN */
+    enum kg_entity_id reference; /* KG_F_FOREIGN, KG_F_FOREIGN_SET, children */
     /* KG_F_FOREIGN: deleting the parent deletes this entity; else it is refused while children are there. */
     bool cascade;
     const struct kg_field *fields; /* KG_F_RECORD: its fields, ended by a NULL name */
     kg_field_check check;          /* on the value, or on each element of a set, or of a map's sets */
-    kg_field_check check_key;      /* KG_F_STRING_MAP: on each name */
-    kg_field_check check_set;      /* KG_F_STRING_MAP: on each set as a whole */
+    /* The form in which a checked string is stored and looked for: a new reference. May be NULL. */
+    json_t *(*normalize)(const json_t *value);
+    kg_field_check check_key; /* KG_F_STRING_MAP: on each name */
+    kg_field_check check_set; /* KG_F_STRING_MAP: on each set as a whole */
 };
 
 struct kg_entity {
@@ -68,9 +81,12 @@ struct kg_entity {
     const char *name;        /* "keyauth_credentials": table name and the name in error texts */
     const char *path;        /* "key-auths": the collection in the Admin API */
     const char *nested_path; /* "key-auth": under its parent, /consumers/{c}/key-auth; else equal to path */
-    /* "name", "username", "key", "instance_name": what a path may use besides the id. */
+    /* "name", "username", "key", "instance_name": what a path may use besides the id. Of children's names any
+     * one does. NULL: only the id. */
     const char *endpoint_key;
     const struct kg_field *fields; /* ended by a NULL name */
+    /* Writes out what the given fields say about others that are not given. May be NULL. */
+    void (*expand)(json_t *input);
     /* Rules over several fields ("at least one of …"): adds to violations. May be NULL. */
     void (*check)(const json_t *entity, json_t *violations);
     /* NULL-terminated: fields that are unique only as a whole, null being a value. May be NULL. */
@@ -115,6 +131,9 @@ json_t *kg_problem_unique(const struct kg_entity *entity, const char *field, con
 json_t *kg_problem_foreign(const struct kg_entity *parent, const char *field, const char *id);
 /* Code 4, HTTP 400: a delete that children stand against. */
 json_t *kg_problem_referenced(const struct kg_entity *parent, const struct kg_entity *child);
+/* Code 19, HTTP 400: the same of one that stands in a set of ids. */
+json_t *kg_problem_still_referenced(const struct kg_entity *entity, const char *id,
+                                    const struct kg_entity *holder, const char *holder_id);
 /* Code 3, HTTP 400: a create with an id that is there. kg_store_put replaces, so the caller looks first. */
 json_t *kg_problem_primary_key(const char *id);
 /* Code 13, HTTP 400: {"name": "x"} in a foreign field names nothing; key is the parent's endpoint key. */

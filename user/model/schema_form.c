@@ -155,7 +155,10 @@ static void insert(json_t *list, uint64_t place, json_t *value)
 
 static bool is_list(const struct kg_field *field, const struct steps *steps)
 {
-    return field && (field->type == KG_F_STRING_SET || (field->type == KG_F_STRING_MAP && steps->count > 1));
+    if (!field)
+        return false;
+    return field->type == KG_F_STRING_SET || field->type == KG_F_FOREIGN_SET ||
+           (field->type == KG_F_STRING_MAP && steps->count > 1);
 }
 
 /* Sets the last step's value in its object; a list field, a bracket or a repeated name makes a list. Takes

@@ -12,13 +12,15 @@
 struct kg_snapshot {
     struct kg_routing *routing;
     struct kg_pmap credentials; /* by MAC */
+    struct kg_pmap certificates, server_names;
     /* Written by its worker alone, each on a line of its own. */
     struct hold {
         _Alignas(CACHE_LINE) _Atomic uint64_t count;
     } holds[KG_WORKERS_MAX];
 };
 
-struct kg_snapshot *kg_snapshot_new(struct kg_routing *routing, const struct kg_pmap *credentials_by_mac)
+struct kg_snapshot *kg_snapshot_new(struct kg_routing *routing, const struct kg_pmap *credentials_by_mac,
+                                    const struct kg_certificates *certificates)
 {
     struct kg_snapshot *snapshot = aligned_alloc(CACHE_LINE, sizeof(*snapshot));
 
@@ -27,6 +29,8 @@ struct kg_snapshot *kg_snapshot_new(struct kg_routing *routing, const struct kg_
     routing->refs++;
     snapshot->routing = routing;
     snapshot->credentials = kg_pmap_share(credentials_by_mac);
+    snapshot->certificates = kg_pmap_share(&certificates->certificates);
+    snapshot->server_names = kg_pmap_share(&certificates->names);
     return snapshot;
 }
 
@@ -41,6 +45,12 @@ const struct kg_credential *kg_snapshot_credential(const struct kg_snapshot *sna
     const struct kg_credential_record *found = kg_pmap_find(&snapshot->credentials, mac);
 
     return found ? &found->pub : NULL;
+}
+
+const struct kg_tls_identity *kg_snapshot_certificate(const struct kg_snapshot *snapshot,
+                                                      struct kg_slice name)
+{
+    return kg_certificates_find(&snapshot->certificates, &snapshot->server_names, name);
 }
 
 /* The worker is the only writer of its count, so plain loads and stores do; no locked instruction on the
@@ -76,6 +86,8 @@ void kg_snapshot_free(struct kg_snapshot *snapshot)
 {
     if (!snapshot)
         return;
+    kg_pmap_free(&snapshot->server_names);
+    kg_pmap_free(&snapshot->certificates);
     kg_pmap_free(&snapshot->credentials);
     kg_routing_release(snapshot->routing);
     free(snapshot);

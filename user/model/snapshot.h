@@ -80,6 +80,7 @@ struct kg_snapshot; /* opaque; see the functions */
 struct kg_route_query {
     struct kg_slice method, host, path;
     struct kg_slice sni;            /* server name of the TLS handshake, lower case; empty: plain, or none */
+    bool tls;                       /* the connection is TLS; else a route's snis are not looked at */
     uint16_t host_port;             /* port named in Host; 0 = none */
     const struct kg_head *head;     /* its headers; NULL: none */
     struct kg_regex_scratch *regex; /* the worker's own; NULL: routes that need a regex do not match */

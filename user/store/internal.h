@@ -8,7 +8,7 @@
 
 #include <sqlite3.h>
 
-#define KG_STORE_VERSION 2
+#define KG_STORE_VERSION 3
 #define KG_SQL_MAX       4096
 
 /* The subkeys that the master key yields; the master key itself is not kept. */
@@ -66,7 +66,8 @@ int kg_db_run(struct kg_store *store, sqlite3_stmt *stmt, struct kg_error *err, 
 
 /* The columns of an entity's table, made from its schema. */
 void kg_table_create(struct kg_sql *sql, const struct kg_entity *entity);
-/* Adds a column that an older database lacks; its rows get the field's default. */
+/* Adds a column that an older database lacks; its rows get the field's default. Indexes are made anew by
+ * kg_table_index, which passes over those that are there. */
 void kg_table_add_column(struct kg_sql *sql, const struct kg_entity *entity, const struct kg_field *field);
 /* One index for each foreign field, lifetime and unique_together: the i-th statement, or false past the last.
  */
@@ -80,6 +81,19 @@ void kg_table_bind(struct kg_store *store, sqlite3_stmt *stmt, const struct kg_e
                    const json_t *object, int64_t expires);
 /* The entity in the current row: a new reference. */
 json_t *kg_table_row(struct kg_store *store, sqlite3_stmt *stmt, const struct kg_entity *entity);
+/* The field that holds the names of an entity's children, or NULL; and the child's field that leads back. */
+const struct kg_field *kg_table_children(const struct kg_entity *entity);
+const struct kg_field *kg_table_link(const struct kg_entity *child, const struct kg_entity *parent);
+/* children.c: the names of an entity's children as a new array, oldest first; NULL when they cannot be read.
+ */
+json_t *kg_children_list(struct kg_store *store, const struct kg_entity *entity, const char *id);
+/* Makes the children those that the object names, if it names them: inside the transaction that wrote it. 0,
+ * -EEXIST with *problem when one belongs to another parent, -EIO. */
+int kg_children_replace(struct kg_store *store, const struct kg_entity *entity, const json_t *object,
+                        json_t **problem, struct kg_error *err);
+/* write.c: writes one row, without looking. */
+int kg_write_row(struct kg_store *store, const struct kg_entity *entity, const json_t *object,
+                 int64_t expires, struct kg_error *err);
 /* The field with a lifetime, or NULL. */
 const struct kg_field *kg_table_lifetime(const struct kg_entity *entity);
 

@@ -78,20 +78,33 @@ static json_t *get_by_id(struct kg_store *store, const struct kg_entity *entity,
     return read_one(store, stmt, entity);
 }
 
+/* By the name of one of its children. */
+static void add_child_key(struct kg_sql *sql, const struct kg_entity *entity, const struct kg_entity *child)
+{
+    kg_sql_add(sql, " WHERE id = (SELECT \"%s\" FROM \"%s\" WHERE \"%s\" = ?1)",
+               kg_table_link(child, entity)->name, child->name, child->endpoint_key);
+}
+
 static json_t *get_by_key(struct kg_store *store, const struct kg_entity *entity, struct kg_slice ref)
 {
-    const struct kg_field *field = kg_entity_field(entity, entity->endpoint_key);
+    const struct kg_field *field =
+        entity->endpoint_key ? kg_entity_field(entity, entity->endpoint_key) : NULL;
     uint8_t mac[32];
     struct kg_sql sql;
     sqlite3_stmt *stmt;
 
+    if (!field)
+        return NULL;
     kg_table_select(&sql, entity);
-    kg_sql_add(&sql, " WHERE \"%s%s\" = ?1", field->name, field->secret ? "_mac" : "");
+    if (field->children)
+        add_child_key(&sql, entity, &kg_entities[field->reference]);
+    else
+        kg_sql_add(&sql, " WHERE \"%s%s\" = ?1", field->name, field->by_hash ? "_mac" : "");
     add_alive(&sql, entity);
     stmt = prepare(store, &sql);
     if (!stmt)
         return NULL;
-    if (field->secret) {
+    if (field->by_hash) {
         kg_vault_mac(&store->vault, ref, mac);
         sqlite3_bind_blob(stmt, 1, mac, sizeof(mac), SQLITE_STATIC);
     } else {
@@ -258,10 +271,12 @@ static int load_credentials(struct kg_store *store, struct kg_model *model, stru
 /* Parents before children. */
 int kg_store_load(struct kg_store *store, struct kg_model *model, struct kg_error *err)
 {
-    int rc = load_entities(store, model, KG_SERVICES, err);
+    static const enum kg_entity_id first[] = { KG_CERTIFICATES, KG_SNIS, KG_CA_CERTIFICATES, KG_SERVICES,
+                                               KG_ROUTES };
+    int rc = 0;
 
-    if (rc == 0)
-        rc = load_entities(store, model, KG_ROUTES, err);
+    for (size_t i = 0; rc == 0 && i < sizeof(first) / sizeof(first[0]); i++)
+        rc = load_entities(store, model, first[i], err);
     if (rc == 0)
         rc = load_consumers(store, model, err);
     if (rc == 0)

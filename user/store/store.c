@@ -146,6 +146,16 @@ static int set_modes(struct kg_store *store, struct kg_error *err)
     return rc;
 }
 
+static int create_indexes(struct kg_store *store, const struct kg_entity *entity, struct kg_error *err)
+{
+    struct kg_sql sql;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && kg_table_index(&sql, entity, i); i++)
+        rc = kg_db_run(store, kg_sql_prepare(store, &sql, err), err, "create an index");
+    return rc;
+}
+
 static int create_entity(struct kg_store *store, const struct kg_entity *entity, struct kg_error *err)
 {
     struct kg_sql sql;
@@ -153,9 +163,7 @@ static int create_entity(struct kg_store *store, const struct kg_entity *entity,
 
     kg_table_create(&sql, entity);
     rc = kg_db_run(store, kg_sql_prepare(store, &sql, err), err, "create a table");
-    for (size_t i = 0; rc == 0 && kg_table_index(&sql, entity, i); i++)
-        rc = kg_db_run(store, kg_sql_prepare(store, &sql, err), err, "create an index");
-    return rc;
+    return rc == 0 ? create_indexes(store, entity, err) : rc;
 }
 
 static int write_check(struct kg_store *store, struct kg_error *err)
@@ -204,6 +212,23 @@ static int create_schema(struct kg_store *store, struct kg_error *err)
     return rc;
 }
 
+static bool has_table(struct kg_store *store, const struct kg_entity *entity)
+{
+    return sqlite3_table_column_metadata(store->db, NULL, entity->name, NULL, NULL, NULL, NULL, NULL, NULL) ==
+           SQLITE_OK;
+}
+
+static int create_missing(struct kg_store *store, struct kg_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < KG_ENTITIES; i++) {
+        if (!has_table(store, &kg_entities[i]))
+            rc = create_entity(store, &kg_entities[i], err);
+    }
+    return rc;
+}
+
 static bool has_column(struct kg_store *store, const struct kg_entity *entity, const struct kg_field *field)
 {
     return sqlite3_table_column_metadata(store->db, NULL, entity->name, field->name, NULL, NULL, NULL, NULL,
@@ -213,23 +238,26 @@ static bool has_column(struct kg_store *store, const struct kg_entity *entity, c
 static int add_columns(struct kg_store *store, struct kg_error *err)
 {
     struct kg_sql sql;
-    int rc = 0;
+    int rc = create_missing(store, err);
 
     for (size_t i = 0; i < KG_ENTITIES; i++) {
         for (const struct kg_field *field = kg_entities[i].fields; rc == 0 && field->name; field++) {
-            if (field->secret || field->lifetime || has_column(store, &kg_entities[i], field))
+            if (field->secret || field->lifetime || field->children ||
+                has_column(store, &kg_entities[i], field))
                 continue;
             kg_table_add_column(&sql, &kg_entities[i], field);
             rc = kg_db_run(store, kg_sql_prepare(store, &sql, err), err, "add a column");
         }
+        if (rc == 0)
+            rc = create_indexes(store, &kg_entities[i], err);
     }
     kg_sql_start(&sql, "PRAGMA user_version = %d", KG_STORE_VERSION);
     kg_put_char(&sql.w, '\0');
     return rc == 0 ? kg_db_exec(store, sql.text, err) : rc;
 }
 
-/* A database of an older keygate gets the fields that came since. The older one refuses it from then on: it
- * would pass over what those fields say. */
+/* A database of an older keygate gets the entities and fields that came since. The older one refuses it from
+ * then on: it would pass over what those fields say. */
 static int upgrade_schema(struct kg_store *store, struct kg_error *err)
 {
     int rc = kg_db_begin(store, err);

@@ -23,11 +23,21 @@ static const char *column_type(const struct kg_field *field)
     }
 }
 
+static void add_reference(struct kg_sql *sql, const struct kg_field *field)
+{
+    if (field->type == KG_F_FOREIGN)
+        kg_sql_add(sql, " REFERENCES \"%s\"(id) ON DELETE %s", kg_entities[field->reference].name,
+                   field->cascade ? "CASCADE" : "RESTRICT");
+}
+
 static void create_column(struct kg_sql *sql, const struct kg_field *field)
 {
+    if (field->children)
+        return;
+    if (field->by_hash)
+        kg_sql_add(sql, ", \"%s_mac\" BLOB NOT NULL UNIQUE", field->name);
     if (field->secret) {
-        kg_sql_add(sql, ", \"%s_mac\" BLOB NOT NULL UNIQUE, \"%s_sealed\" BLOB NOT NULL", field->name,
-                   field->name);
+        kg_sql_add(sql, ", \"%s_sealed\" BLOB%s", field->name, field->required ? " NOT NULL" : "");
         return;
     }
     if (field->lifetime) {
@@ -36,9 +46,7 @@ static void create_column(struct kg_sql *sql, const struct kg_field *field)
     }
     kg_sql_add(sql, ", \"%s\" %s%s%s", field->name, column_type(field), field->required ? " NOT NULL" : "",
                field->unique || field->type == KG_F_UUID ? " UNIQUE" : "");
-    if (field->type == KG_F_FOREIGN)
-        kg_sql_add(sql, " REFERENCES \"%s\"(id) ON DELETE %s", kg_entities[field->reference].name,
-                   field->cascade ? "CASCADE" : "RESTRICT");
+    add_reference(sql, field);
 }
 
 /* seq is the order of creation; AUTOINCREMENT, so that the number of a deleted entity never comes back. */
@@ -50,20 +58,23 @@ void kg_table_create(struct kg_sql *sql, const struct kg_entity *entity)
     kg_sql_add(sql, ") STRICT");
 }
 
-/* Only of fields that a later version brought: they are plain values, sets or maps. */
+/* Only of fields that a later version brought: plain values, sets, maps, and references that may be null. */
 void kg_table_add_column(struct kg_sql *sql, const struct kg_entity *entity, const struct kg_field *field)
 {
-    KG_ASSERT(!field->secret && !field->lifetime && !field->unique && field->type != KG_F_FOREIGN);
+    KG_ASSERT(!field->secret && !field->lifetime && !field->unique && !field->children);
+    KG_ASSERT(field->type != KG_F_FOREIGN || !field->required);
     kg_sql_start(sql, "ALTER TABLE \"%s\" ADD COLUMN \"%s\" %s", entity->name, field->name,
                  column_type(field));
     if (field->required)
         kg_sql_add(sql, " NOT NULL DEFAULT '%s'", field->default_json);
+    add_reference(sql, field);
 }
 
 /* SQLite holds NULLs for distinct; here null is a value like others. */
 static void index_together(struct kg_sql *sql, const struct kg_entity *entity)
 {
-    kg_sql_start(sql, "CREATE UNIQUE INDEX \"%s_together\" ON \"%s\" (", entity->name, entity->name);
+    kg_sql_start(sql, "CREATE UNIQUE INDEX IF NOT EXISTS \"%s_together\" ON \"%s\" (", entity->name,
+                 entity->name);
     for (size_t i = 0; entity->unique_together[i]; i++)
         kg_sql_add(sql, "%sifnull(\"%s\", '')", i > 0 ? ", " : "", entity->unique_together[i]);
     kg_sql_add(sql, ")");
@@ -73,13 +84,13 @@ bool kg_table_index(struct kg_sql *sql, const struct kg_entity *entity, size_t i
 {
     for (const struct kg_field *field = entity->fields; field->name; field++) {
         if (field->type == KG_F_FOREIGN && i-- == 0) {
-            kg_sql_start(sql, "CREATE INDEX \"%s_%s\" ON \"%s\" (\"%s\")", entity->name, field->name,
-                         entity->name, field->name);
+            kg_sql_start(sql, "CREATE INDEX IF NOT EXISTS \"%s_%s\" ON \"%s\" (\"%s\")", entity->name,
+                         field->name, entity->name, field->name);
             return true;
         }
         if (field->lifetime && i-- == 0) {
             kg_sql_start(sql,
-                         "CREATE INDEX \"%s_expires\" ON \"%s\" (" KG_EXPIRES_COLUMN
+                         "CREATE INDEX IF NOT EXISTS \"%s_expires\" ON \"%s\" (" KG_EXPIRES_COLUMN
                          ") WHERE " KG_EXPIRES_COLUMN " > 0",
                          entity->name, entity->name);
             return true;
@@ -97,7 +108,7 @@ void kg_table_select(struct kg_sql *sql, const struct kg_entity *entity)
     for (const struct kg_field *field = entity->fields; field->name; field++) {
         if (field->lifetime)
             kg_sql_add(sql, ", " KG_EXPIRES_COLUMN);
-        else
+        else if (!field->children)
             kg_sql_add(sql, ", \"%s%s\"", field->name, field->secret ? "_sealed" : "");
     }
     kg_sql_add(sql, " FROM \"%s\"", entity->name);
@@ -112,7 +123,9 @@ static size_t list_columns(const struct kg_entity *entity, char (*names)[64], si
         struct kg_writer w;
 
         KG_ASSERT(count + 2 <= max);
-        if (field->secret) {
+        if (field->children)
+            continue;
+        if (field->by_hash) {
             w = kg_writer_of(names[count++], 63);
             kg_put(&w, kg_slice_str(field->name));
             KG_PUT(&w, "_mac");
@@ -179,6 +192,7 @@ static void bind_value(sqlite3_stmt *stmt, int at, const struct kg_field *field,
         bind_string(stmt, at, json_object_get(value, "id"));
         return;
     case KG_F_STRING_SET:
+    case KG_F_FOREIGN_SET:
     case KG_F_STRING_MAP:
     case KG_F_RECORD:
         bind_json(stmt, at, value);
@@ -186,18 +200,24 @@ static void bind_value(sqlite3_stmt *stmt, int at, const struct kg_field *field,
     }
 }
 
-/* Two columns: the MAC, then the sealed form. */
-static void bind_secret(struct kg_store *store, sqlite3_stmt *stmt, int at, struct kg_slice id,
-                        const json_t *value)
+/* The sealed form, and before it the MAC of one that is found by it. Returns how many columns. */
+static int bind_secret(struct kg_store *store, sqlite3_stmt *stmt, int at, const struct kg_field *field,
+                       struct kg_slice id, const json_t *value)
 {
     struct kg_slice secret = { json_string_value(value), json_string_length(value) };
     size_t len = secret.len + KG_SEAL_OVERHEAD;
-    uint8_t mac[32], *sealed = kg_calloc(len, 1);
+    uint8_t mac[32], *sealed;
 
-    kg_vault_mac(&store->vault, secret, mac);
+    if (!json_is_string(value))
+        return field->by_hash ? 2 : 1;
+    sealed = kg_calloc(len, 1);
     kg_vault_seal(&store->vault, id, secret, sealed);
-    sqlite3_bind_blob(stmt, at, mac, sizeof(mac), SQLITE_TRANSIENT);
-    sqlite3_bind_blob(stmt, at + 1, sealed, (int)len, free);
+    if (field->by_hash) {
+        kg_vault_mac(&store->vault, secret, mac);
+        sqlite3_bind_blob(stmt, at++, mac, sizeof(mac), SQLITE_TRANSIENT);
+    }
+    sqlite3_bind_blob(stmt, at, sealed, (int)len, free);
+    return field->by_hash ? 2 : 1;
 }
 
 void kg_table_bind(struct kg_store *store, sqlite3_stmt *stmt, const struct kg_entity *entity,
@@ -209,9 +229,10 @@ void kg_table_bind(struct kg_store *store, sqlite3_stmt *stmt, const struct kg_e
     for (const struct kg_field *field = entity->fields; field->name; field++) {
         const json_t *value = json_object_get(object, field->name);
 
+        if (field->children)
+            continue;
         if (field->secret) {
-            bind_secret(store, stmt, at, id, value);
-            at += 2;
+            at += bind_secret(store, stmt, at, field, id, value);
             continue;
         }
         if (field->lifetime)
@@ -250,14 +271,16 @@ static json_t *reference_at(sqlite3_stmt *stmt, int at)
 }
 
 /* Null when it does not open: somebody else's bytes stand where ours were. */
-static json_t *secret_at(struct kg_store *store, sqlite3_stmt *stmt, int at, const json_t *object)
+static json_t *secret_at(struct kg_store *store, sqlite3_stmt *stmt, int at, const char *id)
 {
-    const char *id = json_string_value(json_object_get(object, "id"));
     const uint8_t *sealed = sqlite3_column_blob(stmt, at);
     size_t len = (size_t)sqlite3_column_bytes(stmt, at);
-    char *secret = kg_calloc(len + 1, 1);
+    char *secret;
     json_t *value = json_null();
 
+    if (sqlite3_column_type(stmt, at) == SQLITE_NULL)
+        return value;
+    secret = kg_calloc(len + 1, 1);
     if (kg_vault_unseal(&store->vault, kg_slice_str(id), sealed, len, secret))
         value = json_stringn(secret, len - KG_SEAL_OVERHEAD);
     else
@@ -293,6 +316,7 @@ static json_t *value_at(sqlite3_stmt *stmt, int at, const struct kg_field *field
     case KG_F_FOREIGN:
         return reference_at(stmt, at);
     case KG_F_STRING_SET:
+    case KG_F_FOREIGN_SET:
     case KG_F_STRING_MAP:
     case KG_F_RECORD:
         return json_at(stmt, at);
@@ -306,18 +330,37 @@ json_t *kg_table_row(struct kg_store *store, sqlite3_stmt *stmt, const struct kg
     json_t *object = json_object();
     int at = 1; /* behind seq */
 
-    for (const struct kg_field *field = entity->fields; field->name; field++, at++) {
+    for (const struct kg_field *field = entity->fields; field->name; field++) {
+        const char *id = json_string_value(json_object_get(object, "id"));
         json_t *value;
 
-        if (field->secret)
-            value = secret_at(store, stmt, at, object);
+        if (field->children)
+            value = kg_children_list(store, entity, id);
+        else if (field->secret)
+            value = secret_at(store, stmt, at++, id);
         else if (field->lifetime)
-            value = remaining_at(stmt, at);
+            value = remaining_at(stmt, at++);
         else
-            value = value_at(stmt, at, field);
-        json_object_set_new(object, field->name, value);
+            value = value_at(stmt, at++, field);
+        json_object_set_new(object, field->name, value ? value : json_null());
     }
     return object;
+}
+
+const struct kg_field *kg_table_children(const struct kg_entity *entity)
+{
+    for (const struct kg_field *field = entity->fields; field->name; field++)
+        if (field->children)
+            return field;
+    return NULL;
+}
+
+const struct kg_field *kg_table_link(const struct kg_entity *child, const struct kg_entity *parent)
+{
+    for (const struct kg_field *field = child->fields; field->name; field++)
+        if (field->type == KG_F_FOREIGN && field->reference == parent->id)
+            return field;
+    return NULL;
 }
 
 const struct kg_field *kg_table_lifetime(const struct kg_entity *entity)

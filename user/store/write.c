@@ -45,18 +45,15 @@ static int refuse_unresolved(const struct kg_field *field, const json_t *value, 
     return -ENOENT;
 }
 
-static int check_foreign(struct kg_store *store, const struct kg_field *field, const json_t *value,
-                         json_t **problem, struct kg_error *err)
+static int check_id(struct kg_store *store, const struct kg_field *field, const char *id, json_t **problem,
+                    struct kg_error *err)
 {
     const struct kg_entity *parent = &kg_entities[field->reference];
-    const char *id = id_of(value);
     struct kg_sql sql;
     sqlite3_stmt *stmt;
     int64_t one;
     int rc;
 
-    if (!id)
-        return refuse_unresolved(field, value, problem);
     kg_sql_start(&sql, "SELECT 1 FROM \"%s\" WHERE id = ?", parent->name);
     stmt = kg_sql_prepare(store, &sql, err);
     bind_text(stmt, 1, id);
@@ -65,6 +62,29 @@ static int check_foreign(struct kg_store *store, const struct kg_field *field, c
         return rc < 0 ? rc : 0;
     *problem = kg_problem_foreign(parent, field->name, id);
     return -ENOENT;
+}
+
+static int check_foreign(struct kg_store *store, const struct kg_field *field, const json_t *value,
+                         json_t **problem, struct kg_error *err)
+{
+    const char *id = id_of(value);
+
+    return id ? check_id(store, field, id, problem, err) : refuse_unresolved(field, value, problem);
+}
+
+static int check_foreign_set(struct kg_store *store, const struct kg_field *field, const json_t *set,
+                             json_t **problem, struct kg_error *err)
+{
+    const json_t *value;
+    size_t i;
+    int rc = 0;
+
+    json_array_foreach(set, i, value)
+    {
+        if (rc == 0)
+            rc = check_id(store, field, json_string_value(value), problem, err);
+    }
+    return rc;
 }
 
 static int check_unique(struct kg_store *store, const struct kg_entity *entity, const struct kg_field *field,
@@ -78,10 +98,10 @@ static int check_unique(struct kg_store *store, const struct kg_entity *entity, 
     int rc;
 
     kg_sql_start(&sql, "SELECT 1 FROM \"%s\" WHERE \"%s%s\" = ? AND id <> ?", entity->name, field->name,
-                 field->secret ? "_mac" : "");
+                 field->by_hash ? "_mac" : "");
     stmt = kg_sql_prepare(store, &sql, err);
     bind_text(stmt, 2, id_of(object));
-    if (stmt && field->secret) {
+    if (stmt && field->by_hash) {
         kg_vault_mac(&store->vault, kg_slice_of(json_string_value(value), json_string_length(value)), mac);
         sqlite3_bind_blob(stmt, 1, mac, sizeof(mac), SQLITE_STATIC);
     } else {
@@ -148,6 +168,8 @@ static int check_fields(struct kg_store *store, const struct kg_entity *entity, 
             continue;
         if (field->type == KG_F_FOREIGN)
             rc = check_foreign(store, field, value, problem, err);
+        if (field->type == KG_F_FOREIGN_SET)
+            rc = check_foreign_set(store, field, value, problem, err);
         if (field->unique)
             rc = check_unique(store, entity, field, object, problem, err);
     }
@@ -197,11 +219,23 @@ static int purge_expired(struct kg_store *store, const struct kg_entity *entity,
     return kg_db_run(store, stmt, err, "delete what has expired");
 }
 
-static int put_inside(struct kg_store *store, const struct kg_entity *entity, const json_t *object,
-                      json_t **problem, struct kg_error *err)
+int kg_write_row(struct kg_store *store, const struct kg_entity *entity, const json_t *object,
+                 int64_t expires, struct kg_error *err)
 {
     struct kg_sql sql;
     sqlite3_stmt *stmt;
+
+    kg_table_upsert(&sql, entity);
+    stmt = kg_sql_prepare(store, &sql, err);
+    if (!stmt)
+        return -EIO;
+    kg_table_bind(store, stmt, entity, object, expires);
+    return kg_db_run(store, stmt, err, "write");
+}
+
+static int put_inside(struct kg_store *store, const struct kg_entity *entity, const json_t *object,
+                      json_t **problem, struct kg_error *err)
+{
     int64_t expires;
     int rc = purge_expired(store, entity, err);
 
@@ -211,14 +245,9 @@ static int put_inside(struct kg_store *store, const struct kg_entity *entity, co
         rc = check_together(store, entity, object, problem, err);
     if (rc == 0)
         rc = find_expiry(store, entity, object, &expires, err);
-    if (rc)
-        return rc;
-    kg_table_upsert(&sql, entity);
-    stmt = kg_sql_prepare(store, &sql, err);
-    if (!stmt)
-        return -EIO;
-    kg_table_bind(store, stmt, entity, object, expires);
-    return kg_db_run(store, stmt, err, "write");
+    if (rc == 0)
+        rc = kg_write_row(store, entity, object, expires, err);
+    return rc == 0 ? kg_children_replace(store, entity, object, problem, err) : rc;
 }
 
 int kg_store_put(struct kg_store *store, enum kg_entity_id entity, const json_t *object, json_t **problem,
@@ -258,6 +287,50 @@ static int check_children(struct kg_store *store, const struct kg_entity *parent
     return 0;
 }
 
+static bool may_hold(const struct kg_field *field, const struct kg_entity *entity)
+{
+    return field->type == KG_F_FOREIGN_SET && field->reference == entity->id;
+}
+
+/* One field whose sets of ids may hold this one. An id in the text of a set is that id: no other text of a
+ * set looks like one. */
+static int check_set(struct kg_store *store, const struct kg_entity *entity, const char *id,
+                     const struct kg_entity *holder, const struct kg_field *field, json_t **problem,
+                     struct kg_error *err)
+{
+    struct kg_sql sql;
+    sqlite3_stmt *stmt;
+    int step;
+
+    kg_sql_start(&sql, "SELECT id FROM \"%s\" WHERE instr(\"%s\", ?) > 0 ORDER BY seq LIMIT 1", holder->name,
+                 field->name);
+    stmt = kg_sql_prepare(store, &sql, err);
+    if (!stmt)
+        return -EIO;
+    bind_text(stmt, 1, id);
+    step = sqlite3_step(stmt);
+    if (step == SQLITE_ROW)
+        *problem =
+            kg_problem_still_referenced(entity, id, holder, (const char *)sqlite3_column_text(stmt, 0));
+    else if (step != SQLITE_DONE)
+        kg_db_error(store, err, "read");
+    sqlite3_finalize(stmt);
+    return step == SQLITE_ROW ? -EBUSY : step == SQLITE_DONE ? 0 : -EIO;
+}
+
+static int check_sets(struct kg_store *store, const struct kg_entity *entity, const char *id,
+                      json_t **problem, struct kg_error *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < KG_ENTITIES; i++) {
+        for (const struct kg_field *field = kg_entities[i].fields; rc == 0 && field->name; field++)
+            if (may_hold(field, entity))
+                rc = check_set(store, entity, id, &kg_entities[i], field, problem, err);
+    }
+    return rc;
+}
+
 static int delete_inside(struct kg_store *store, const struct kg_entity *entity, const char *id,
                          bool *deleted, json_t **problem, struct kg_error *err)
 {
@@ -265,6 +338,8 @@ static int delete_inside(struct kg_store *store, const struct kg_entity *entity,
     sqlite3_stmt *stmt;
     int rc = check_children(store, entity, id, problem, err);
 
+    if (rc == 0)
+        rc = check_sets(store, entity, id, problem, err);
     if (rc)
         return rc;
     kg_sql_start(&sql, "DELETE FROM \"%s\" WHERE id = ?", entity->name);

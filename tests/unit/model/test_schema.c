@@ -85,7 +85,8 @@ static void service_gets_every_field_and_its_defaults(void **state)
     assert_json(service,
                 "{\"name\":null,\"protocol\":\"http\",\"host\":\"example.com\",\"port\":80,\"path\":null,"
                 "\"connect_timeout\":60000,\"write_timeout\":60000,\"read_timeout\":60000,\"enabled\":true,"
-                "\"tags\":null}");
+                "\"tls_verify\":null,\"tls_verify_depth\":null,\"ca_certificates\":null,"
+                "\"client_certificate\":null,\"tags\":null}");
     json_decref(service);
 }
 
@@ -97,13 +98,13 @@ static void route_consumer_credential_and_plugin_get_their_defaults(void **state
     const char *text = json_string_value(json_object_get(key, "key"));
 
     json_object_del(route, "updated_at");
-    assert_json(
-        route,
-        "{\"id\":\"" ID_A
-        "\",\"created_at\":7,\"name\":null,\"service\":null,\"protocols\":[\"http\",\"https\"],"
-        "\"methods\":null,\"hosts\":null,\"paths\":[\"/"
-        "a\"],\"headers\":null,\"regex_priority\":0,\"https_redirect_status_code\":426,\"strip_path\":true,"
-        "\"preserve_host\":false,\"tags\":null}");
+    assert_json(route,
+                "{\"id\":\"" ID_A
+                "\",\"created_at\":7,\"name\":null,\"service\":null,\"protocols\":[\"http\",\"https\"],"
+                "\"methods\":null,\"hosts\":null,\"paths\":[\"/"
+                "a\"],\"headers\":null,\"snis\":null,\"regex_priority\":0,\"https_redirect_status_code\":426,"
+                "\"strip_path\":true,"
+                "\"preserve_host\":false,\"tags\":null}");
     assert_member(plugin, "config",
                   "{\"key_names\":[\"apikey\"],\"key_in_header\":true,\"factor\":null,"
                   "\"realm\":null,\"more\":{\"depth\":null,\"note\":null}}");
@@ -165,13 +166,12 @@ static void unknown_fields_are_refused_by_name(void **state)
 {
     assert_refused(KG_SERVICES, "{\"host\":\"a\",\"retries\":5}", "schema violation (retries: unknown field)",
                    "{\"retries\":\"unknown field\"}");
-    assert_refused(
-        KG_ROUTES,
-        "{\"paths\":[\"/\"],\"sources\":{},\"snis\":[],\"destinations\":0,\"path_handling\":\"v0\"}",
-        "4 schema violations (destinations: unknown field; path_handling: unknown field; snis: unknown "
-        "field; sources: unknown field)",
-        "{\"sources\":\"unknown field\",\"snis\":\"unknown field\",\"destinations\":\"unknown field\","
-        "\"path_handling\":\"unknown field\"}");
+    assert_refused(KG_ROUTES,
+                   "{\"paths\":[\"/\"],\"sources\":{},\"destinations\":0,\"path_handling\":\"v0\"}",
+                   "3 schema violations (destinations: unknown field; path_handling: unknown field; "
+                   "sources: unknown field)",
+                   "{\"sources\":\"unknown field\",\"destinations\":\"unknown field\","
+                   "\"path_handling\":\"unknown field\"}");
     assert_refused(KG_PLUGINS, "{\"name\":\"keys\",\"config\":{\"more\":{\"x\":1},\"key_in_body\":true}}",
                    "2 schema violations (config.key_in_body: unknown field; config.more.x: unknown field)",
                    "{\"config\":{\"key_in_body\":\"unknown field\",\"more\":{\"x\":\"unknown field\"}}}");
@@ -211,7 +211,7 @@ static void numbers_have_bounds(void **state)
 
 static void protocols_are_those_that_there_are(void **state)
 {
-    assert_string_refused(KG_SERVICES, "\"host\":\"a\",", "protocol", "https", "expected one of: http");
+    assert_string_refused(KG_SERVICES, "\"host\":\"a\",", "protocol", "tls", "expected one of: http, https");
     static const char *const others[] = { "grpc", "grpcs", "tcp", "tls", "tls_passthrough", "udp", "ws" };
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
         assert_element_refused("protocols", others[i], "expected one of: http, https");
@@ -220,7 +220,7 @@ static void protocols_are_those_that_there_are(void **state)
                    "{\"https_redirect_status_code\":\"expected one of: 426, 301, 302, 307, 308\"}");
     json_decref(create(KG_ROUTES,
                        "{\"paths\":[\"/\"],\"protocols\":[\"https\"],\"https_redirect_status_code\":308}"));
-    assert_string_refused(KG_SERVICES, "\"host\":\"a\",", "protocol", "HTTP", "expected one of: http");
+    assert_string_refused(KG_SERVICES, "\"host\":\"a\",", "protocol", "HTTP", "expected one of: http, https");
     assert_refused(KG_PLUGINS, "{\"name\":\"keys\",\"protocols\":[\"http\",\"tcp\"]}",
                    "schema violation (protocols.2: expected one of: grpc, grpcs, http, https)",
                    "{\"protocols\":[null,\"expected one of: grpc, grpcs, http, https\"]}");
@@ -306,6 +306,9 @@ static void url_is_a_shorthand(void **state)
         { "http://[::1]:9000", "[::1]", NULL, 9000 },
         { "example.com:80/a", "example.com", "/a", 80 },
         { "example.com", "example.com", NULL, 80 },
+        { "https://example.com", "example.com", NULL, 443 },
+        { "https://example.com:80/x", "example.com", "/x", 80 },
+        { "example.com:443", "example.com", NULL, 443 },
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -314,7 +317,7 @@ static void url_is_a_shorthand(void **state)
 
         snprintf(input, sizeof(input), "{\"url\":\"%s\",\"path\":\"/old\"}", cases[i].url);
         service = create(KG_SERVICES, input);
-        assert_member(service, "protocol", "\"http\"");
+        assert_member(service, "protocol", i < 6 ? "\"http\"" : "\"https\"");
         assert_string_equal(json_string_value(json_object_get(service, "host")), cases[i].host);
         assert_int_equal(json_integer_value(json_object_get(service, "port")), cases[i].port);
         if (cases[i].path)
@@ -342,11 +345,9 @@ static void broken_urls_are_refused(void **state)
     assert_string_refused(KG_SERVICES, "", "url", "/a://b", "could not parse url");
     assert_refused(KG_SERVICES, "{\"url\":5}", "schema violation (url: expected a string)",
                    "{\"url\":\"expected a string\"}");
-    assert_refused(KG_SERVICES, "{\"url\":\"https://a\"}",
-                   "schema violation (protocol: expected one of: http)",
-                   "{\"protocol\":\"expected one of: http\"}");
-    assert_refused(KG_SERVICES, "{\"url\":\"a:443\"}", "schema violation (protocol: expected one of: http)",
-                   "{\"protocol\":\"expected one of: http\"}");
+    assert_refused(KG_SERVICES, "{\"url\":\"tcp://a\"}",
+                   "schema violation (protocol: expected one of: http, https)",
+                   "{\"protocol\":\"expected one of: http, https\"}");
     assert_refused(KG_SERVICES, "{\"url\":\"http://a b\"}",
                    "schema violation (url: must consist of scheme, host, port and path only)",
                    "{\"url\":\"must consist of scheme, host, port and path only\"}");
@@ -355,6 +356,8 @@ static void broken_urls_are_refused(void **state)
 static void a_route_needs_something_to_match(void **state)
 {
     static const char message[] =
+        "must set one of 'methods', 'hosts', 'headers', 'paths', 'snis' when 'protocols' is 'https'";
+    static const char plain[] =
         "must set one of 'methods', 'hosts', 'headers', 'paths' when 'protocols' is 'http'";
     char whole[256], fields[256];
 
@@ -365,8 +368,12 @@ static void a_route_needs_something_to_match(void **state)
     snprintf(whole, sizeof(whole), "2 schema violations (%s; x: unknown field)", message);
     snprintf(fields, sizeof(fields), "{\"@entity\":[\"%s\"],\"x\":\"unknown field\"}", message);
     assert_refused(KG_ROUTES, "{\"x\":1}", whole, fields);
+    snprintf(whole, sizeof(whole), "schema violation (%s)", plain);
+    snprintf(fields, sizeof(fields), "{\"@entity\":[\"%s\"]}", plain);
+    assert_refused(KG_ROUTES, "{\"protocols\":[\"http\"]}", whole, fields);
     json_decref(create(KG_ROUTES, "{\"methods\":[\"GET\"]}"));
     json_decref(create(KG_ROUTES, "{\"hosts\":[\"a\"]}"));
+    json_decref(create(KG_ROUTES, "{\"snis\":[\"a\"]}"));
 }
 
 static void assert_headers_refused(const char *headers, const char *part, const char *error)

@@ -309,10 +309,10 @@ static void a_newer_database_is_refused(void **state)
 
     kg_store_close(f->store);
     f->store = NULL;
-    exec(f, "PRAGMA user_version = 3");
+    exec(f, "PRAGMA user_version = 4");
     assert_open_refused(f, ENOTSUP,
-                        "@/keygate.db was written by a newer keygate (schema version 3, this one knows 2)");
-    exec(f, "PRAGMA user_version = 2");
+                        "@/keygate.db was written by a newer keygate (schema version 4, this one knows 3)");
+    exec(f, "PRAGMA user_version = 3");
     f->store = open_store(f->dir);
 }
 
