@@ -92,6 +92,15 @@ void kg_admin_nested_collection(struct kg_call *call);
 void kg_admin_nested_item(struct kg_call *call);
 void kg_admin_shortcut(struct kg_call *call);
 
+/* entities.c: a change that is durable, to the model. */
+void kg_admin_tell_model(struct kg_call *call, const struct kg_entity *entity, const json_t *object);
+
+/* children.c: of entities that are written together with their children (a certificate with its SNIs). Adds
+ * the name that a path gave to those of the input; false, and answered, when that cannot be. */
+bool kg_admin_name_child(struct kg_call *call, const struct kg_field *children, struct kg_slice name);
+/* The entity as it is stored now, with its children, which the model is told; takes over object. */
+json_t *kg_admin_take_children(struct kg_call *call, const struct kg_entity *entity, json_t *object);
+
 /* system.c */
 void kg_admin_root(struct kg_call *call);
 void kg_admin_status(struct kg_call *call);

@@ -76,7 +76,7 @@ static json_t *resolve_foreign(struct kg_call *call, const struct kg_entity *ent
     return problem;
 }
 
-static void tell_model(struct kg_call *call, const struct kg_entity *entity, const json_t *object)
+void kg_admin_tell_model(struct kg_call *call, const struct kg_entity *entity, const json_t *object)
 {
     struct kg_model *model = call->parts->model;
     json_int_t ttl = json_integer_value(json_object_get(object, "ttl"));
@@ -103,7 +103,7 @@ static void commit(struct kg_call *call, const struct kg_entity *entity, json_t 
         refuse(call, problem, &err);
         return;
     }
-    tell_model(call, entity, object);
+    object = kg_admin_take_children(call, entity, object);
     call->parts->publish(call->parts->ctx);
     kg_reply_json(call, status, object);
 }
@@ -143,13 +143,22 @@ static bool name_from_path(struct kg_call *call, const json_t *old)
 {
     struct kg_slice ref = call->resource.ref;
     bool is_id = kg_uuid_valid(ref) && (!old || kg_slice_eq(ref, kg_slice_str(id_of(old))));
-    json_t *value = json_stringn(ref.ptr, ref.len);
+    const struct kg_entity *entity = call->resource.entity;
+    const struct kg_field *children = kg_entity_children(entity);
+    json_t *value;
 
+    if (!is_id && !entity->endpoint_key) {
+        not_found(call);
+        return false;
+    }
+    if (!is_id && children)
+        return old || kg_admin_name_child(call, children, ref);
+    value = json_stringn(ref.ptr, ref.len);
     if (!value) {
         kg_reply_message(call, 400, "the last part of the path is not UTF-8");
         return false;
     }
-    json_object_set_new(call->input, is_id ? "id" : call->resource.entity->endpoint_key, value);
+    json_object_set_new(call->input, is_id ? "id" : entity->endpoint_key, value);
     return true;
 }
 

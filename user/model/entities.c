@@ -303,6 +303,22 @@ const struct kg_field *kg_entity_field(const struct kg_entity *entity, const cha
     return kg_field_find(entity->fields, name);
 }
 
+const struct kg_field *kg_entity_children(const struct kg_entity *entity)
+{
+    for (const struct kg_field *field = entity->fields; field->name; field++)
+        if (field->children)
+            return field;
+    return NULL;
+}
+
+const struct kg_field *kg_entity_link(const struct kg_entity *child, const struct kg_entity *parent)
+{
+    for (const struct kg_field *field = child->fields; field->name; field++)
+        if (field->type == KG_F_FOREIGN && field->reference == parent->id)
+            return field;
+    return NULL;
+}
+
 void kg_entity_fields(const struct kg_entity *entity, const char *plugin_name,
                       struct kg_field out[KG_FIELDS_MAX])
 {

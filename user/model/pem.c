@@ -36,8 +36,14 @@ static X509 *read_certificate(const json_t *value)
 
 const char *kg_check_certificate(const json_t *value, char scratch[256])
 {
-    X509 *certificate = read_certificate(value);
+    static const char mark[] = " PRIVATE KEY-----";
+    struct kg_slice pem = text_of(value);
+    X509 *certificate;
 
+    /* This field is neither sealed nor kept out of what clients see. */
+    if (memmem(pem.ptr, pem.len, mark, sizeof(mark) - 1))
+        return "invalid certificate: it holds a private key too";
+    certificate = read_certificate(value);
     if (!certificate)
         return "invalid certificate: it cannot be read as PEM";
     X509_free(certificate);

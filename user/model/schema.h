@@ -98,6 +98,9 @@ extern const struct kg_entity kg_entities[KG_ENTITIES];
 /* By collection path ("services") or NULL. */
 const struct kg_entity *kg_entity_by_path(struct kg_slice path);
 const struct kg_field *kg_entity_field(const struct kg_entity *entity, const char *name);
+/* The field that holds the names of an entity's children, or NULL; and the child's field that leads back. */
+const struct kg_field *kg_entity_children(const struct kg_entity *entity);
+const struct kg_field *kg_entity_link(const struct kg_entity *child, const struct kg_entity *parent);
 
 enum kg_write { KG_WRITE_CREATE, KG_WRITE_REPLACE, KG_WRITE_PATCH };
 

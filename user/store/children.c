@@ -16,7 +16,7 @@ static sqlite3_stmt *select_children(struct kg_store *store, const struct kg_ent
     sqlite3_stmt *stmt;
 
     kg_sql_start(&sql, "SELECT \"%s\" FROM \"%s\" WHERE \"%s\" = ? ORDER BY seq", child->endpoint_key,
-                 child->name, kg_table_link(child, parent)->name);
+                 child->name, kg_entity_link(child, parent)->name);
     stmt = kg_sql_prepare(store, &sql, err);
     if (stmt)
         sqlite3_bind_text(stmt, 1, id, -1, SQLITE_STATIC);
@@ -43,7 +43,7 @@ static json_t *read_names(struct kg_store *store, const struct kg_entity *parent
 
 json_t *kg_children_list(struct kg_store *store, const struct kg_entity *entity, const char *id)
 {
-    const struct kg_entity *child = &kg_entities[kg_table_children(entity)->reference];
+    const struct kg_entity *child = &kg_entities[kg_entity_children(entity)->reference];
     struct kg_error err;
     json_t *names = read_names(store, entity, child, id, &err);
 
@@ -114,7 +114,7 @@ static int add_child(struct kg_store *store, const struct kg_entity *entity, con
                      const json_t *parent, const json_t *name, json_t **problem, struct kg_error *err)
 {
     const struct kg_entity *child = &kg_entities[field->reference];
-    const struct kg_field *link = kg_table_link(child, entity);
+    const struct kg_field *link = kg_entity_link(child, entity);
     char owner[KG_UUID_TEXT] = "";
     json_t *input, *object = NULL;
     int rc = find_owner(store, child, link, json_string_value(name), owner, err);
@@ -134,7 +134,7 @@ static int add_child(struct kg_store *store, const struct kg_entity *entity, con
 int kg_children_replace(struct kg_store *store, const struct kg_entity *entity, const json_t *object,
                         json_t **problem, struct kg_error *err)
 {
-    const struct kg_field *field = kg_table_children(entity);
+    const struct kg_field *field = kg_entity_children(entity);
     const json_t *wanted = field ? json_object_get(object, field->name) : NULL, *name;
     const struct kg_entity *child = field ? &kg_entities[field->reference] : NULL;
     json_t *had;

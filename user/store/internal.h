@@ -81,9 +81,6 @@ void kg_table_bind(struct kg_store *store, sqlite3_stmt *stmt, const struct kg_e
                    const json_t *object, int64_t expires);
 /* The entity in the current row: a new reference. */
 json_t *kg_table_row(struct kg_store *store, sqlite3_stmt *stmt, const struct kg_entity *entity);
-/* The field that holds the names of an entity's children, or NULL; and the child's field that leads back. */
-const struct kg_field *kg_table_children(const struct kg_entity *entity);
-const struct kg_field *kg_table_link(const struct kg_entity *child, const struct kg_entity *parent);
 /* children.c: the names of an entity's children as a new array, oldest first; NULL when they cannot be read.
  */
 json_t *kg_children_list(struct kg_store *store, const struct kg_entity *entity, const char *id);

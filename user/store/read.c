@@ -82,7 +82,7 @@ static json_t *get_by_id(struct kg_store *store, const struct kg_entity *entity,
 static void add_child_key(struct kg_sql *sql, const struct kg_entity *entity, const struct kg_entity *child)
 {
     kg_sql_add(sql, " WHERE id = (SELECT \"%s\" FROM \"%s\" WHERE \"%s\" = ?1)",
-               kg_table_link(child, entity)->name, child->name, child->endpoint_key);
+               kg_entity_link(child, entity)->name, child->name, child->endpoint_key);
 }
 
 static json_t *get_by_key(struct kg_store *store, const struct kg_entity *entity, struct kg_slice ref)

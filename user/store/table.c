@@ -347,22 +347,6 @@ json_t *kg_table_row(struct kg_store *store, sqlite3_stmt *stmt, const struct kg
     return object;
 }
 
-const struct kg_field *kg_table_children(const struct kg_entity *entity)
-{
-    for (const struct kg_field *field = entity->fields; field->name; field++)
-        if (field->children)
-            return field;
-    return NULL;
-}
-
-const struct kg_field *kg_table_link(const struct kg_entity *child, const struct kg_entity *parent)
-{
-    for (const struct kg_field *field = child->fields; field->name; field++)
-        if (field->type == KG_F_FOREIGN && field->reference == parent->id)
-            return field;
-    return NULL;
-}
-
 const struct kg_field *kg_table_lifetime(const struct kg_entity *entity)
 {
     for (const struct kg_field *field = entity->fields; field->name; field++)
