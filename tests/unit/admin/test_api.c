@@ -12,7 +12,8 @@
 #define SERVICE(name, host, port, path, timeout)                                                             \
     "{\"name\":" name ",\"protocol\":\"http\",\"host\":\"" host "\",\"port\":" port ",\"path\":" path        \
     ",\"connect_timeout\":60000,\"write_timeout\":60000,\"read_timeout\":" timeout                           \
-    ",\"enabled\":true,\"tags\":null}"
+    ",\"enabled\":true,\"tls_verify\":null,\"tls_verify_depth\":null,\"ca_certificates\":null,"              \
+    "\"client_certificate\":null,\"tags\":null}"
 
 static void make_service(struct api *api)
 {
