@@ -41,6 +41,7 @@ static void consider(const char *word, const char *candidate, unsigned *best, co
 
 static int unknown_noun(const char *word)
 {
+    char have[256] = "";
     const char *nearest = NULL;
     unsigned best = 3;
 
@@ -54,9 +55,9 @@ static int unknown_noun(const char *word)
     }
     if (nearest)
         return usage_error("there is no \"%s\"; did you mean \"%s\"?", word, nearest);
-    return usage_error(
-        "there is no \"%s\"; it is one of service, route, consumer, key, plugin, ban, allow, status, stats",
-        word);
+    for (const struct noun *noun = nouns; noun->name; noun++)
+        snprintf(have + strlen(have), sizeof(have) - strlen(have), "%s, ", noun->name);
+    return usage_error("there is no \"%s\"; it is one of %sstatus, stats", word, have);
 }
 
 static int unknown_verb(const struct noun *noun, const char *word)
@@ -78,6 +79,16 @@ static int unknown_verb(const struct noun *noun, const char *word)
     return usage_error("%s has no verb \"%s\"; it has %s", noun->name, word, have);
 }
 
+/* Whether the noun has a key at all, which is always given by a file. */
+static bool find_key_file(const struct noun *noun)
+{
+    for (const struct flag *flag = noun->flags; flag->name; flag++) {
+        if (strcmp(flag->name, "key-file") == 0)
+            return true;
+    }
+    return false;
+}
+
 static int unknown_flag(const struct command *command, const char *name)
 {
     const struct noun *noun = command->noun;
@@ -85,7 +96,7 @@ static int unknown_flag(const struct command *command, const char *name)
     const char *nearest = NULL;
     unsigned best = 4;
 
-    if (strcmp(noun->name, "key") == 0 && strcmp(name, "key") == 0)
+    if ((strcmp(name, "key") == 0 || strcmp(name, "key-alt") == 0) && find_key_file(noun))
         return usage_error("a key is never an argument, where every user of this machine could read it; "
                            "use --key-file FILE, or --key-file - and give it on standard input");
     for (const struct flag *flag = noun->flags; flag->name; flag++) {
@@ -248,7 +259,7 @@ static int check_create(const struct command *command)
     char name[64];
 
     for (const struct flag *flag = noun->flags; flag->name; flag++) {
-        field_name(flag->name, name);
+        field_name(flag, name);
         if (flag->required && !json_object_get(command->fields, name))
             return usage_error("%s create needs --%s %s", noun->name, flag->name, flag->value);
     }

@@ -16,7 +16,7 @@ static void help_all(void)
           "Nouns:\n",
           stdout);
     for (const struct noun *noun = nouns; noun->name; noun++)
-        printf("  %-10s %s\n", noun->name, noun->summary);
+        printf("  %-14s %s\n", noun->name, noun->summary);
     fputs("\nVerbs: create, list, get, update, delete.\n", stdout);
     fputs(common, stdout);
     fputs("  --version            print the version\n\n"

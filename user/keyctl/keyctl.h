@@ -36,6 +36,7 @@ enum flag_kind {
     FLAG_CONFIG,   /* NAME=VALUE into the object "config"; may be repeated */
     FLAG_MAP,      /* NAME=VALUE into an object of lists; may be repeated */
     FLAG_KEY_FILE, /* the first line of a file, or of standard input, is "key" */
+    FLAG_PEM_FILE, /* the whole of it is the field of the flag's name without "-file" */
 };
 
 struct flag {
@@ -45,7 +46,7 @@ struct flag {
     const char *value; /* what stands for its value in --help */
     const char *help;
     const char *parent;     /* FLAG_FOREIGN: collection of the other noun; its lists nest below it */
-    const char *parent_key; /* FLAG_FOREIGN: "name" or "username" */
+    const char *parent_key; /* FLAG_FOREIGN: "name", "username" or "snis" */
     bool required;          /* by create */
 };
 
@@ -104,7 +105,7 @@ int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* values.c: one flag's text into fields; 0 or -EINVAL with a sentence. */
 int set_value(json_t *fields, const struct flag *flag, const char *text, struct kg_error *err);
-void field_name(const char *flag, char out[64]);
+void field_name(const struct flag *flag, char out[64]);
 
 /* help.c */
 void print_help(const struct command *command);

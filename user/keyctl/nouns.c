@@ -10,7 +10,7 @@ const char *const verb_names[VERBS] = { "create", "list", "get", "update", "dele
 static const struct flag service_flags[] = {
     { "name", FLAG_STRING, ON_WRITE, "NAME", "a name of its own" },
     { "url", FLAG_STRING, ON_WRITE, "URL", "protocol, host, port and path in one" },
-    { "protocol", FLAG_STRING, ON_WRITE, "http", "how to talk to it" },
+    { "protocol", FLAG_STRING, ON_WRITE, "http|https", "how to talk to it" },
     { "host", FLAG_STRING, ON_WRITE, "HOST", "host name or address" },
     { "port", FLAG_INTEGER, ON_WRITE, "PORT", "1 to 65535" },
     { "path", FLAG_STRING, ON_WRITE, "PATH", "put in front of each request's path" },
@@ -18,6 +18,10 @@ static const struct flag service_flags[] = {
     { "write-timeout", FLAG_INTEGER, ON_WRITE, "MS", "milliseconds between two writes" },
     { "read-timeout", FLAG_INTEGER, ON_WRITE, "MS", "milliseconds between two reads" },
     { "enabled", FLAG_BOOLEAN, ON_WRITE, "true|false", "false takes its routes out of service" },
+    { "tls-verify", FLAG_BOOLEAN, ON_WRITE, "true|false", "check its certificate (default as the settings say)" },
+    { "tls-verify-depth", FLAG_INTEGER, ON_WRITE, "NUMBER", "how many certificates may stand between it and a CA" },
+    { "ca-certificates", FLAG_LIST, ON_WRITE, "ID", "CA certificate to check it by; may be repeated" },
+    { "client-certificate", FLAG_FOREIGN, ON_WRITE, "SNI|ID", "certificate to show it", "certificates", "snis" },
     TAGS,
     { 0 },
 };
@@ -30,6 +34,7 @@ static const struct flag route_flags[] = {
     { "hosts", FLAG_LIST, ON_WRITE, "HOST", "host name that it answers; may be repeated" },
     { "methods", FLAG_LIST, ON_WRITE, "METHOD", "method that it answers; may be repeated" },
     { "headers", FLAG_MAP, ON_WRITE, "NAME=VALUE", "header that a request must have; may be repeated" },
+    { "snis", FLAG_LIST, ON_WRITE, "NAME", "server name that a TLS client must have asked for; may be repeated" },
     { "protocols", FLAG_LIST, ON_WRITE, "http|https", "protocols that it answers; https alone: what comes over http is sent away" },
     { "https-redirect-status-code", FLAG_INTEGER, ON_WRITE, "STATUS", "how: 426 (default), 301, 302, 307 or 308" },
     { "strip-path", FLAG_BOOLEAN, ON_WRITE, "true|false", "take the matched prefix away (default true)" },
@@ -66,6 +71,29 @@ static const struct flag plugin_flags[] = {
     { 0 },
 };
 
+static const struct flag certificate_flags[] = {
+    { "cert-file", FLAG_PEM_FILE, ON_WRITE, "FILE|-", "its PEM, and behind it what leads to its issuer", NULL, NULL, true },
+    { "key-file", FLAG_PEM_FILE, ON_WRITE, "FILE|-", "its private key as PEM, without a passphrase", NULL, NULL, true },
+    { "cert-alt-file", FLAG_PEM_FILE, ON_WRITE, "FILE|-", "one more of another type, such as ECDSA beside RSA" },
+    { "key-alt-file", FLAG_PEM_FILE, ON_WRITE, "FILE|-", "and its private key" },
+    { "snis", FLAG_LIST, ON_WRITE, "NAME", "server name that it is shown for; may be repeated" },
+    TAGS,
+    { 0 },
+};
+
+static const struct flag sni_flags[] = {
+    { "name", FLAG_STRING, ON_WRITE, "NAME", "server name: a.com, *.a.com, a.*, or * for all others", NULL, NULL, true },
+    { "certificate", FLAG_FOREIGN, ON_WRITE | ON(VERB_LIST), "SNI|ID", "what is shown for it", "certificates", "snis", true },
+    TAGS,
+    { 0 },
+};
+
+static const struct flag ca_certificate_flags[] = {
+    { "cert-file", FLAG_PEM_FILE, ON_WRITE, "FILE|-", "its PEM", NULL, NULL, true },
+    TAGS,
+    { 0 },
+};
+
 static const struct flag ban_flags[] = {
     { "ttl", FLAG_DURATION, ON(VERB_CREATE), "TIME", "how long: 300, 90s, 5m, 2h, 1d; 0 = for ever" },
     { 0 },
@@ -96,6 +124,15 @@ static const struct column key_columns[] = {
 static const struct column plugin_columns[] = {
     { "NAME", "name" }, { "INSTANCE", "instance_name" }, { "SCOPE", "", COLUMN_SCOPE }, { "ENABLED", "enabled" },
     { "ID", "id" }, { "CONFIG", "config" }, { 0 },
+};
+static const struct column certificate_columns[] = {
+    { "SNIS", "snis" }, { "TAGS", "tags" }, { "CREATED", "created_at", COLUMN_TIME }, { "ID", "id" }, { 0 },
+};
+static const struct column sni_columns[] = {
+    { "NAME", "name" }, { "CERTIFICATE", "certificate.id" }, { "ID", "id" }, { 0 },
+};
+static const struct column ca_certificate_columns[] = {
+    { "DIGEST", "cert_digest" }, { "TAGS", "tags" }, { "CREATED", "created_at", COLUMN_TIME }, { "ID", "id" }, { 0 },
 };
 static const struct column ban_columns[] = {
     { "ADDRESS", "address" }, { "REASON", "reason" }, { "SINCE", "since", COLUMN_TIME },
@@ -130,6 +167,18 @@ const struct noun nouns[] = {
       .examples = { "--name key-auth --route anything --config key_names=apikey,x-key --config hide_credentials=true",
                     "--route anything", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10",
                     "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10 --enabled false", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10" } },
+    { .name = "certificate", .collection = "certificates", .argument = "SNI|ID", .verbs = ON_ALL,
+      .summary = "what is shown to TLS clients, or to a service", .flags = certificate_flags, .columns = certificate_columns,
+      .examples = { "--cert-file example.pem --key-file example.key --snis example.com,*.example.com", "", "example.com",
+                    "example.com --cert-file new.pem --key-file new.key", "example.com" } },
+    { .name = "sni", .collection = "snis", .argument = "NAME|ID", .verbs = ON_ALL,
+      .summary = "a server name and the certificate for it", .flags = sni_flags, .columns = sni_columns,
+      .examples = { "--name www.example.com --certificate example.com", "--certificate example.com", "www.example.com",
+                    "www.example.com --certificate other.example.com", "www.example.com" } },
+    { .name = "ca-certificate", .collection = "ca_certificates", .argument = "ID", .verbs = ON_ALL,
+      .summary = "whose certificates are trusted", .flags = ca_certificate_flags, .columns = ca_certificate_columns,
+      .examples = { "--cert-file ca.pem", "", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10",
+                    "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10 --tags internal", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10" } },
     { .name = "ban", .collection = "bans", .argument = "ADDRESS", .create_field = "address", .missing_is_404 = true,
       .verbs = ON(VERB_CREATE) | ON(VERB_LIST) | ON(VERB_GET) | ON(VERB_DELETE),
       .summary = "a source whose packets are dropped", .flags = ban_flags, .columns = ban_columns,

@@ -7,16 +7,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define KEY_FILE_MAX 4096
+#define PEM_FILE_MAX 65536
 
-void field_name(const char *flag, char out[64])
+void field_name(const struct flag *flag, char out[64])
 {
-    size_t i;
+    size_t i, len = strlen(flag->name);
 
-    for (i = 0; i < 63 && flag[i]; i++)
-        out[i] = flag[i] == '-' ? '_' : flag[i];
+    if (flag->kind == FLAG_KEY_FILE || flag->kind == FLAG_PEM_FILE)
+        len -= sizeof("-file") - 1;
+    for (i = 0; i < 63 && i < len; i++)
+        out[i] = flag->name[i] == '-' ? '_' : flag->name[i];
     out[i] = '\0';
 }
 
@@ -197,12 +201,24 @@ static int check_key(const char *path, const char *buf, size_t *len, struct kg_e
     return 0;
 }
 
-/* The key itself is in no message. */
-static int read_key(json_t *fields, const char *path, struct kg_error *err)
+static int check_pem(const char *path, const char *buf, size_t *len, struct kg_error *err)
+{
+    if (*len > PEM_FILE_MAX)
+        return kg_error_set(err, EINVAL, "%s is larger than %d bytes: that is no PEM file", path,
+                            PEM_FILE_MAX);
+    if (!memmem(buf, *len, "-----BEGIN ", 11) || memchr(buf, '\0', *len))
+        return kg_error_set(err, EINVAL, "%s is no PEM file", path);
+    return 0;
+}
+
+/* What the file holds is in no message. max: of its bytes; check is given one more when there are more. */
+static int read_file(json_t *fields, const char *name, const char *path, size_t max,
+                     int (*check)(const char *path, const char *buf, size_t *len, struct kg_error *err),
+                     struct kg_error *err)
 {
     bool is_stdin = strcmp(path, "-") == 0;
     int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    char buf[KEY_FILE_MAX + 1];
+    char *buf;
     size_t len;
     int rc;
 
@@ -210,16 +226,18 @@ static int read_key(json_t *fields, const char *path, struct kg_error *err)
         path = "standard input";
     if (fd < 0)
         return kg_error_set(err, EINVAL, "cannot open %s: %s", path, strerror(errno));
-    rc = read_all(fd, buf, sizeof(buf), &len);
+    buf = kg_calloc(max + 1, 1);
+    rc = read_all(fd, buf, max + 1, &len);
     if (!is_stdin)
         close(fd);
     if (rc < 0)
         rc = kg_error_set(err, EINVAL, "cannot read %s: %s", path, strerror(-rc));
     else
-        rc = check_key(path, buf, &len, err);
-    if (rc == 0 && json_object_set_new(fields, "key", json_stringn(buf, len)) < 0)
+        rc = check(path, buf, &len, err);
+    if (rc == 0 && json_object_set_new(fields, name, json_stringn(buf, len)) < 0)
         rc = not_utf8(err, path);
-    kg_wipe(buf, sizeof(buf));
+    kg_wipe(buf, max + 1);
+    free(buf);
     return rc;
 }
 
@@ -266,7 +284,7 @@ int set_value(json_t *fields, const struct flag *flag, const char *text, struct 
 
     if (flag->kind == FLAG_CONFIG)
         return add_config(fields, text, err);
-    field_name(flag->kind == FLAG_KEY_FILE ? "key" : flag->name, name);
+    field_name(flag, name);
     before = json_object_get(fields, name);
     if (flag->kind == FLAG_LIST && text[0] != '\0')
         return add_list(fields, name, text) < 0 ? not_utf8(err, "the command line") : 0;
@@ -275,7 +293,10 @@ int set_value(json_t *fields, const struct flag *flag, const char *text, struct 
     if (before)
         return kg_error_set(err, EINVAL, "--%s is given twice", flag->name);
     if (flag->kind == FLAG_KEY_FILE)
-        return read_key(fields, text, err);
+        return read_file(fields, name, text, KEY_FILE_MAX, check_key, err);
+    if (flag->kind == FLAG_PEM_FILE)
+        return text[0] ? read_file(fields, name, text, PEM_FILE_MAX, check_pem, err)
+                       : json_object_set_new(fields, name, json_null());
     if (flag->kind == FLAG_FOREIGN)
         return set_foreign(fields, flag, name, text, err);
     return set_scalar(fields, flag, name, text, err);
