@@ -206,32 +206,6 @@ fails_with()
 
 # --- large bodies -----------------------------------------------------------------------------------------------------------
 
-# memory FIELD: of the daemon, in KiB; VmHWM is the highest since forget_peak.
-memory()
-{
-    sed -n "s/^$1:[[:space:]]*\([0-9]*\) kB/\1/p" "/proc/$(pid_of keygated)/status"
-}
-
-forget_peak()
-{
-    echo 5 >"/proc/$(pid_of keygated)/clear_refs"
-}
-
-# stayed_small BEFORE: memory grew by at most 16 MiB and is below 64 MiB. A sanitizer keeps freed memory and a shadow of all of it.
-stayed_small()
-{
-    local peak more=16384 most=65536
-
-    peak=$(memory VmHWM)
-    if is_sanitized; then
-        more=131072 most=786432
-    fi
-    if [[ $((peak - $1)) -gt $more || $peak -gt $most ]]; then
-        echo "memory went from $1 KiB up to $peak KiB"
-        return 1
-    fi
-}
-
 @test "1 GiB down in constant memory, every byte right" {
     local before
     before=$(memory VmRSS)

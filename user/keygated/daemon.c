@@ -122,6 +122,7 @@ static const struct {
     { "upstream_connects", offsetof(struct kg_worker_stats, upstream_connects) },
     { "upstream_reuses", offsetof(struct kg_worker_stats, upstream_reuses) },
     { "upstream_errors", offsetof(struct kg_worker_stats, upstream_errors) },
+    { "tunnels_active", offsetof(struct kg_worker_stats, tunnels) },
     { "buffer_starvations", offsetof(struct kg_worker_stats, starved) },
 };
 

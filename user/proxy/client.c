@@ -46,6 +46,9 @@ void kg_client_touch(struct kg_client *client)
     case KG_CLIENT_RELAY:
         arm(client, relay_timeout(client));
         return;
+    case KG_CLIENT_TUNNEL:
+        arm(client, kg_tunnel_patience(client));
+        return;
     default: /* HEAD and LINGER have one deadline each, whatever comes in */
         return;
     }
@@ -55,6 +58,8 @@ static void close_client(struct kg_client *client, bool reset)
 {
     if (client->state == KG_CLIENT_CLOSED)
         return;
+    if (client->state == KG_CLIENT_TUNNEL)
+        kg_tunnel_end(client, reset);
     set_state(client, KG_CLIENT_CLOSED);
     kg_timer_stop(&client->timer);
     kg_request_end(client);
@@ -287,6 +292,7 @@ static const struct {
     [KG_CLIENT_HEAD] = { head_bytes, head_timeout },
     [KG_CLIENT_CONNECT] = { running_bytes, connect_timeout },
     [KG_CLIENT_RELAY] = { running_bytes, relay_stalled },
+    [KG_CLIENT_TUNNEL] = { kg_tunnel_client_bytes, kg_tunnel_timeout },
     [KG_CLIENT_LINGER] = { linger_bytes, kg_client_abort },
     [KG_CLIENT_CLOSED] = { closed_bytes, NULL },
 };
@@ -310,6 +316,10 @@ static void on_eof(struct kg_sock *sock)
     struct kg_client *client = (struct kg_client *)sock;
 
     client->eof = true;
+    if (client->state == KG_CLIENT_TUNNEL) {
+        kg_tunnel_pump(client);
+        return;
+    }
     /* A client may end its side after a whole request (RFC 9112, 9.6) and still wants the answer. */
     bool running = client->state == KG_CLIENT_CONNECT || client->state == KG_CLIENT_RELAY;
     if (running && (client->request.body_done || client->request.answered))
@@ -323,7 +333,9 @@ static void on_eof(struct kg_sock *sock)
 
 static void on_failed(struct kg_sock *sock, int error)
 {
-    close_client((struct kg_client *)sock, false);
+    struct kg_client *client = (struct kg_client *)sock;
+
+    close_client(client, client->state == KG_CLIENT_TUNNEL);
 }
 
 /* The answer has gone out to the last byte. */
@@ -365,6 +377,10 @@ static void sent(struct kg_sock *sock)
 {
     struct kg_client *client = (struct kg_client *)sock;
 
+    if (client->state == KG_CLIENT_TUNNEL) {
+        kg_tunnel_client_sent(client);
+        return;
+    }
     if (client->state != KG_CLIENT_RELAY && client->state != KG_CLIENT_CONNECT)
         return;
     if (client->request.answered && kg_sock_pending(sock) == 0) {

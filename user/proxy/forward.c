@@ -121,9 +121,13 @@ static void put_request_line(struct kg_client *client, const struct kg_policy_re
     KG_PUT(out, " HTTP/1.1\r\n");
 }
 
-static void put_request_framing(const struct kg_framing *framing, struct kg_writer *out)
+static void put_request_framing(const struct kg_request *request, const struct kg_framing *framing,
+                                struct kg_writer *out)
 {
-    KG_PUT(out, "Connection: keep-alive\r\n");
+    if (request->upgrade)
+        KG_PUT(out, "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n");
+    else
+        KG_PUT(out, "Connection: keep-alive\r\n");
     if (framing->te_trailers)
         KG_PUT(out, "TE: trailers\r\n");
     if (framing->body == KG_BODY_LENGTH || framing->has_length)
@@ -150,7 +154,7 @@ bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *
              request->http10 ? KG_SLICE("1.0 keygate") : KG_SLICE("1.1 keygate"), out);
     put_header(out, KG_SLICE("X-Request-Id"), kg_slice_of(request->id, KG_REQUEST_ID));
     put_identity(policy, out);
-    put_request_framing(framing, out);
+    put_request_framing(request, framing, out);
     return !out->overflow;
 }
 
@@ -186,6 +190,10 @@ static void put_latencies(const struct kg_client *client, struct kg_writer *out)
 static void put_response_framing(const struct kg_request *request, const struct kg_response_framing *framing,
                                  struct kg_writer *out)
 {
+    if (request->status == 101) {
+        KG_PUT(out, "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        return;
+    }
     /* A length also where no body follows: what GET would have had (RFC 9110, 8.6). */
     if (framing->body == KG_BODY_LENGTH || (framing->body == KG_BODY_NONE && framing->length_known))
         put_number(out, KG_SLICE("Content-Length"), framing->length);

@@ -9,6 +9,8 @@
  *   upstream.c  pool or connect → request head and body out → response head and body in
  *   relay.c     body bytes both ways, with back-pressure
  *   client.c    answer sent → next request, or close
+ * or, after a 101 that was asked for:
+ *   tunnel.c    bytes both ways until both sides have ended
  */
 #ifndef KG_PROXY_INTERNAL_H
 #define KG_PROXY_INTERNAL_H
@@ -36,6 +38,12 @@
 
 struct kg_upstream;
 
+/* How far the two ends of a tunnel have come; the client's own end is client->eof. */
+struct kg_tunnel {
+    bool upstream_ended;             /* the upstream has sent its last byte */
+    bool upstream_told, client_told; /* the other side's end has been passed on to it */
+};
+
 /* From the head's last byte to the answer's. Zeroed between requests. */
 struct kg_request {
     struct kg_snapshot *snapshot; /* held while set */
@@ -50,6 +58,7 @@ struct kg_request {
     bool body_done;  /* all of the request has been received and queued */
     bool keep_alive; /* the connection may carry another request */
     bool http10, to_head, idempotent;
+    bool upgrade;      /* to WebSocket: asked for by the client, and so of the upstream */
     bool body_touched; /* some of the body is on its way: the request cannot be sent again */
     /* The upstream's side. */
     struct kg_upstream *upstream;
@@ -61,6 +70,7 @@ struct kg_request {
     bool chunk_out;    /* the body goes out chunked */
     bool close_out;    /* the body's end is the connection's: a client of HTTP/1.0 */
     unsigned interims; /* 1xx answers so far */
+    struct kg_tunnel tunnel;
     unsigned status;
     bool denied, limited;
     uint64_t started_ms, upstream_ms;
@@ -72,6 +82,7 @@ enum kg_client_state {
     KG_CLIENT_HEAD,    /* part of a head received */
     KG_CLIENT_CONNECT, /* a request waits for its upstream connection */
     KG_CLIENT_RELAY,   /* request and answer are on their way */
+    KG_CLIENT_TUNNEL,  /* switched by a 101: bytes both ways */
     KG_CLIENT_LINGER,  /* answered early: waits for the client to stop sending */
     KG_CLIENT_CLOSED,
     KG_CLIENT_STATES,
@@ -94,7 +105,8 @@ enum kg_upstream_state {
     KG_UPSTREAM_CONNECTING,
     KG_UPSTREAM_HEAD, /* request sent or being sent; the response head is awaited */
     KG_UPSTREAM_BODY,
-    KG_UPSTREAM_IDLE, /* in the pool */
+    KG_UPSTREAM_TUNNEL, /* its answer was the 101 that was asked for */
+    KG_UPSTREAM_IDLE,   /* in the pool */
     KG_UPSTREAM_CLOSED,
 };
 
@@ -238,6 +250,29 @@ void kg_relay_pump(struct kg_client *client);
 bool kg_relay_response_body(struct kg_upstream *upstream, char *ptr, size_t len, const struct kg_input *input,
                             size_t *used);
 bool kg_relay_response_done(const struct kg_upstream *upstream);
+
+/* tunnel.c */
+/* Whether the request asks for what may become a tunnel; told to the upstream only then. */
+bool kg_tunnel_wanted(const struct kg_framing *framing, enum kg_method method);
+/* A 101 is in worker->head: both connections become the tunnel when it is what was asked for. False when not.
+ */
+bool kg_tunnel_begin(struct kg_upstream *upstream, const struct kg_response_framing *framing);
+/* How long it may go on without a byte moving, in ms. */
+uint32_t kg_tunnel_patience(const struct kg_client *client);
+/* Bytes of the client; what it has sent so far goes on, and its end. */
+void kg_tunnel_client_bytes(struct kg_client *client, const struct kg_input *input);
+void kg_tunnel_pump(struct kg_client *client);
+/* Bytes of the upstream, maybe none; its end. input is NULL for bytes that lie elsewhere than in its buffer.
+ */
+void kg_tunnel_upstream_bytes(struct kg_upstream *upstream, const char *ptr, size_t len,
+                              const struct kg_input *input);
+void kg_tunnel_upstream_eof(struct kg_upstream *upstream);
+/* Some bytes have gone out to the client. */
+void kg_tunnel_client_sent(struct kg_client *client);
+/* Nothing has moved for as long as kg_tunnel_patience allows. */
+void kg_tunnel_timeout(struct kg_client *client);
+/* Both connections are about to be closed; a reset of the client's is one of the upstream's too. */
+void kg_tunnel_end(struct kg_client *client, bool reset);
 
 /* pool.c */
 struct kg_pool_key *kg_pool_key_get(struct kg_worker *worker, const struct sockaddr_storage *addr,

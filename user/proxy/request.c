@@ -187,6 +187,7 @@ static void take_framing(struct kg_request *request, const struct kg_framing *fr
     request->body_done = framing->body == KG_BODY_NONE;
     request->keep_alive = framing->keep_alive;
     request->idempotent = is_idempotent(method);
+    request->upgrade = kg_tunnel_wanted(framing, method);
 }
 
 static bool find_route(struct kg_client *client, const struct kg_framing *framing,

@@ -323,7 +323,11 @@ static ssize_t head_bytes(struct kg_upstream *upstream, char *ptr, size_t len)
     if (rc == 0)
         return 0;
     bool bad = rc < 0 || kg_framing_response(&worker->head, client->request.to_head, &framing, &why) != 0;
-    /* Upgrades are never asked for, so a 101 answers nothing. */
+    if (!bad && worker->head.status == 101 && kg_tunnel_begin(upstream, &framing)) {
+        forget_head(client);
+        return rc;
+    }
+    /* Of what was not asked for, a 101 is no answer. */
     bad = bad || worker->head.status == 101;
     bool is_interim = !bad && worker->head.status < 200;
     if (is_interim && client->request.interims++ < KG_INTERIM_MAX) {
@@ -357,7 +361,10 @@ static void response_bytes(struct kg_upstream *upstream, char *ptr, size_t len, 
         kg_sock_receive_once(&upstream->sock);
         return;
     }
-    body_bytes(upstream, ptr, len, input);
+    if (upstream->state == KG_UPSTREAM_TUNNEL)
+        kg_tunnel_upstream_bytes(upstream, ptr, len, input);
+    else
+        body_bytes(upstream, ptr, len, input);
 }
 
 static void received(struct kg_sock *sock, const struct kg_input *input)
@@ -399,6 +406,10 @@ static void on_eof(struct kg_sock *sock)
         close_upstream(upstream);
         return;
     }
+    if (upstream->state == KG_UPSTREAM_TUNNEL) {
+        kg_tunnel_upstream_eof(upstream);
+        return;
+    }
     if (upstream->state != KG_UPSTREAM_BODY || upstream->body != KG_BODY_CLOSE || upstream->broken) {
         cut_short(upstream);
         return;
@@ -417,7 +428,9 @@ static void sent(struct kg_sock *sock)
         return;
     upstream->spoken = true;
     kg_client_touch(upstream->client);
-    if (!upstream->client->request.body_done)
+    if (upstream->state == KG_UPSTREAM_TUNNEL)
+        kg_tunnel_pump(upstream->client);
+    else if (!upstream->client->request.body_done)
         kg_relay_pump(upstream->client);
 }
 
@@ -427,6 +440,10 @@ static void on_failed(struct kg_sock *sock, int error)
 
     if (!upstream->client) {
         close_upstream(upstream);
+        return;
+    }
+    if (upstream->state == KG_UPSTREAM_TUNNEL) {
+        kg_client_reset(upstream->client);
         return;
     }
     /*

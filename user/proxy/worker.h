@@ -33,7 +33,7 @@ struct kg_proxy_config {
 /* Figures for /status. Written by the worker alone, relaxed. */
 struct kg_worker_stats {
     _Atomic uint64_t accepted, active, refused, requests, malformed, upstream_connects, upstream_reuses,
-        upstream_errors, starved, banned;
+        upstream_errors, starved, banned, tunnels;
 };
 
 struct kg_worker;
