@@ -160,12 +160,15 @@ class Upstream(Wire):
         if is_chunked:
             while True:
                 size = int(self.until(b"\r\n"), 16)
+                if size == 0:
+                    break
                 body += self.take(size)
                 if self.take(2) != b"\r\n":
                     fault(f"the chunks of {token} are no chunks")
                     raise Ended
-                if size == 0:
-                    break
+            while trailer := self.until(b"\r\n"):
+                if trailer != b"X-Trailer: a":
+                    fault(f"a trailer of {token} is not its own: {trailer}")
         else:
             body = self.take(length)
         if body != pattern(token, len(body)):

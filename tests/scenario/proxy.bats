@@ -180,6 +180,83 @@ fails_with()
     done
 }
 
+# trailers_of HEADER... : what upstream.py got of a chunked request with these trailers.
+trailers_of()
+{
+    local trailer text=''
+
+    for trailer in "$@"; do
+        text+="$trailer\r\n"
+    done
+    raw --show 127.0.0.1 9080 "POST /up/sink HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Cookie\r\nConnection: X-Secret, close\r\n\r\n" \
+        "5\r\nhello\r\n0\r\n$text\r\n" | tail -n 1
+}
+
+@test "trailers of a request reach the upstream, written anew" {
+    local seen
+    seen=$(trailers_of 'X-Sum:  abc ' 'Content-Digest: sha-256=:x:' 'X-Empty:' 'X-Secret: 1')
+    holds '.body == 5 and .trailers == ["X-Sum: abc", "Content-Digest: sha-256=:x:", "X-Empty: "]' "$seen"
+    same X-Sum "$(upstream_header Trailer "$seen")"
+    holds '.body == 5 and .trailers == []' "$(trailers_of)"
+    # Without data in the piece they come in, and without a body at all.
+    raw --split --show 127.0.0.1 9080 'POST /up/sink HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n' \
+        '5\r\nhello\r\n0\r\nX-S' 'um: a\r\nX-Other: b\r\n\r' '\n' \
+        'POST /up/sink HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Sum: c\r\n\r\n' \
+        "GET /up/echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" >"$T/raw"
+    same '["X-Sum: a", "X-Other: b"] ["X-Sum: c"] []' "$(grep -ao '"trailers": \[[^]]*\]' "$T/raw" | cut -d' ' -f2- | paste -sd' ')"
+}
+
+# answer_with_trailers NAME HEADER...: the answer's bytes to $T/raw.
+answer_with_trailers()
+{
+    local header text=''
+
+    for header in "${@:2}"; do
+        text+="$header\r\n"
+    done
+    raw --show 127.0.0.1 9080 "GET /up/trailers:$1 HTTP/1.1\r\nHost: a\r\nConnection: close, TE\r\n$text\r\n" >"$T/raw"
+}
+
+@test "trailers of an answer reach a client that asks for them with TE" {
+    answer_with_trailers good 'TE: trailers'
+    same $'0\r\nX-Sum: abc\r\nServer-Timing: db;dur=5\r\n\r' "$(tail -n 4 "$T/raw")"
+    same X-Sum "$(header Trailer "$T/raw")"
+    answer_with_trailers good 'TE: gzip, trailers'
+    same X-Sum "$(header Trailer "$T/raw")"
+    like '^X-Sum: abc' "$(tail -n 3 "$T/raw")"
+    same 'hello abc' "$(gw_curl /up/trailers:good -H 'TE: trailers' -H 'Connection: TE' -D "$T/head" -o "$T/body"; echo "$(<"$T/body") $(header X-Sum "$T/head")")"
+}
+
+@test "trailers of an answer are dropped for a client that does not ask for them" {
+    local te
+    for te in 'X-None: 1' 'TE: gzip' 'TE: trailer'; do
+        answer_with_trailers good "$te"
+        same $'0\r\n\r' "$(tail -n 2 "$T/raw")"
+        same '' "$(header Trailer "$T/raw")"
+        unlike X-Sum "$(<"$T/raw")"
+    done
+    raw --show 127.0.0.1 9080 'GET /up/trailers:good HTTP/1.0\r\nTE: trailers\r\n\r\n' >"$T/raw"
+    same hello "$(tail -n 1 "$T/raw")"
+    unlike 'X-Sum' "$(<"$T/raw")"
+}
+
+@test "trailers that an answer may not have are dropped, and too many cut it" {
+    answer_with_trailers bad 'TE: trailers'
+    same $'0\r\nX-Kept: yes\r\n\r' "$(tail -n 3 "$T/raw")"
+    answer_with_trailers none 'TE: trailers'
+    same $'0\r\n\r' "$(tail -n 2 "$T/raw")"
+    answer_with_trailers many 'TE: trailers'
+    unlike $'\n0\r' "$(<"$T/raw")"
+}
+
+@test "TE goes to the upstream with the connection option that belongs to it" {
+    local seen
+    seen=$(gw_curl /up/echo -H 'TE: trailers' -H 'Connection: TE')
+    same 'trailers keep-alive, TE' "$(upstream_header TE "$seen") $(upstream_header Connection "$seen")"
+    seen=$(gw_curl /up/echo -0 -H 'TE: trailers')
+    same ' keep-alive' "$(upstream_header TE "$seen") $(upstream_header Connection "$seen")"
+}
+
 @test "Expect: 100-continue is answered before the body is sent" {
     same '100 200 closed' "$(raw --wait-100 127.0.0.1 9080 \
         'POST /up/sink HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n' 'hello')"

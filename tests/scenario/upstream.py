@@ -5,7 +5,7 @@
     upstream.py PORT
 
 It sees and says raw bytes. The last part of the path decides what it answers (whatever stands before it is a route's):
-  /echo            JSON: the request as it came: line, headers in order, body's length, whether the body is the pattern
+  /echo            JSON: the request as it came: line, headers in order, body's length, whether the body is the pattern, trailers
   /bytes:N         N bytes of the pattern with Content-Length        /chunked:N   the same, chunked
   /until-close:N   N bytes, ended by closing                         /sink        reads the body; JSON as /echo
   /gate-sink:NAME  reads the body only after /open:NAME              /open:NAME   opens that gate
@@ -13,6 +13,7 @@ It sees and says raw bytes. The last part of the path decides what it answers (w
   /silent          never answers                                     /die:N       announces N bytes, sends half, closes
   /die-chunked     one chunk, then closes                            /hop         hop-by-hop headers in the answer
   /no-upgrade      answers an Upgrade with a plain 200
+  /trailers:NAME   a chunked answer with these trailers, see TRAILERS
   /raw:NAME        a malformed answer, see RAW
   /counts          JSON: connections, requests by last path part, bytes sent for /bytes and read for /gate-sink
 """
@@ -40,6 +41,13 @@ RAW = {
     "extra": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison",
 }
 
+TRAILERS = {
+    "good": b"X-Sum: abc\r\nServer-Timing:  db;dur=5 \r\n",
+    "bad": b"X-Consumer-Username: root\r\nx_consumer_id: 1\r\nSet-Cookie: a=b\r\nContent-Length: 3\r\nX-Secret: 1\r\nX-Kept: yes\r\n",
+    "none": b"Set-Cookie: a=b\r\n",
+    "many": b"X-A: b\r\n" * 101,
+}
+
 lock = threading.Lock()
 counts = {"connections": 0, "requests": collections.Counter(), "sent": 0, "read": 0}
 gates = collections.defaultdict(threading.Event)
@@ -59,6 +67,7 @@ class Connection:
         self.sock = sock
         self.number = number
         self.buffer = b""
+        self.trailers = []
 
     def fill(self):
         data = self.sock.recv(262144)
@@ -80,7 +89,8 @@ class Connection:
         return line
 
     def body(self, headers):
-        """The body's pieces, decoded."""
+        """The body's pieces, decoded; trailers go to self.trailers."""
+        self.trailers = []
         if headers.get("transfer-encoding", "").lower() == "chunked":
             while True:
                 left = int(self.line().split(b";")[0], 16)
@@ -91,9 +101,11 @@ class Connection:
                     left -= len(data)
                     yield data
                 self.line()
-            while self.line():
-                pass
-            return
+            while True:
+                line = self.line().decode("latin-1")
+                if not line:
+                    return
+                self.trailers.append(line)
         left = int(headers.get("content-length", "0"))
         while left:
             data = self.take(left)
@@ -148,6 +160,7 @@ class Connection:
             length += len(data)
         request["body"] = length
         request["is_pattern"] = right
+        request["trailers"] = self.trailers
         body = b"" if request["method"] == "HEAD" else json.dumps(request).encode()
         self.answer(body)
 
@@ -208,6 +221,11 @@ class Connection:
         self.answer(b"hop", kind="text/plain", headers=[
             "Connection: X-Internal", "X-Internal: secret", "Keep-Alive: timeout=77", "Proxy-Connection: keep-alive",
             "Trailer: X-Late", "X-Kept: yes"])
+
+    def do_trailers(self, _request, headers, argument):
+        collections.deque(self.body(headers), 0)
+        self.sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Set-Cookie\r\nConnection: X-Secret\r\n\r\n"
+                          b"5\r\nhello\r\n0\r\n" + TRAILERS[argument] + b"\r\n")
 
     def do_no_upgrade(self, _request, headers, _argument):
         collections.deque(self.body(headers), 0)

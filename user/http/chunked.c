@@ -190,15 +190,21 @@ int kg_chunked_decode(struct kg_chunked *c, char *buf, size_t len, size_t *data,
                       const char **why)
 {
     struct kg_cursor in = kg_cursor_of(kg_slice_of(buf, len));
+    const char *section = buf; /* where the trailer section begins */
     int rc = 0;
 
     *data = 0;
     while (rc == 0 && !c->done && kg_cursor_left(&in) > 0) {
+        bool before = c->state < TRAILER;
+
         if (c->state == DATA)
             *data += take_data(c, &in, buf + *data);
         else
             rc = take_framing(c, &in, why);
+        if (before)
+            section = in.pos;
     }
+    c->trailer = (uint32_t)(in.pos - section);
     *used = len - kg_cursor_left(&in);
     return rc;
 }

@@ -232,6 +232,17 @@ int kg_head_parse_response(struct kg_slice input, const struct kg_head_limits *l
     return rc < 0 ? -502 : rc;
 }
 
+int kg_head_parse_trailers(struct kg_slice section, const struct kg_head_limits *limits, struct kg_head *head,
+                           const char **why)
+{
+    struct kg_cursor c = kg_cursor_of(section);
+    int rc;
+
+    memset(head, 0, offsetof(struct kg_head, headers));
+    rc = take_headers(&c, limits->headers, head, why);
+    return rc == TAKEN ? (int)(c.pos - section.ptr) : rc;
+}
+
 const struct kg_header *kg_head_find(const struct kg_head *head, enum kg_header_id id, size_t from)
 {
     for (size_t i = from; i < head->count; i++) {
@@ -251,8 +262,7 @@ static bool same_nocase(const char *name, const char *want, size_t len)
     return true;
 }
 
-/* As upstreams see names that went through CGI or WSGI: case does not count, and '_' is '-'. */
-static bool starts_like(struct kg_slice name, struct kg_slice want)
+bool kg_header_starts(struct kg_slice name, struct kg_slice want)
 {
     if (name.len < want.len)
         return false;
@@ -267,12 +277,12 @@ static bool starts_like(struct kg_slice name, struct kg_slice want)
 
 static bool is_identity(struct kg_slice name)
 {
-    if (starts_like(name, KG_SLICE("x-consumer-")))
+    if (kg_header_starts(name, KG_SLICE("x-consumer-")))
         return true;
     if (name.len == sizeof("x-credential-identifier") - 1)
-        return starts_like(name, KG_SLICE("x-credential-identifier"));
+        return kg_header_starts(name, KG_SLICE("x-credential-identifier"));
     return name.len == sizeof("x-anonymous-consumer") - 1 &&
-           starts_like(name, KG_SLICE("x-anonymous-consumer"));
+           kg_header_starts(name, KG_SLICE("x-anonymous-consumer"));
 }
 
 struct known {

@@ -93,8 +93,17 @@ int kg_head_parse_request(struct kg_slice input, const struct kg_head_limits *li
 int kg_head_parse_response(struct kg_slice input, const struct kg_head_limits *limits, struct kg_head *head,
                            const char **why);
 
+/* A whole trailer section, fields and empty line (RFC 9112, 7.1.2), by the rules of headers: sets count and
+ * headers. */
+int kg_head_parse_trailers(struct kg_slice section, const struct kg_head_limits *limits, struct kg_head *head,
+                           const char **why);
+
 /* The first header with this id at or after index `from`, or NULL. */
 const struct kg_header *kg_head_find(const struct kg_head *head, enum kg_header_id id, size_t from);
+
+/* Whether name begins with want (lower case) as upstreams see names that went through CGI or WSGI: case does
+ * not count, and '_' is '-'. */
+bool kg_header_starts(struct kg_slice name, struct kg_slice want);
 
 /* The id for a header name; case-insensitive. */
 enum kg_header_id kg_header_identify(struct kg_slice name);

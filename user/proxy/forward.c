@@ -6,6 +6,7 @@
 #include "proxy/internal.h"
 
 #include "http/answer.h"
+#include "http/trailer.h"
 
 static void put_header(struct kg_writer *out, struct kg_slice name, struct kg_slice value)
 {
@@ -124,11 +125,13 @@ static void put_request_line(struct kg_client *client, const struct kg_policy_re
 static void put_request_framing(const struct kg_request *request, const struct kg_framing *framing,
                                 struct kg_writer *out)
 {
+    KG_PUT(out, "Connection: keep-alive");
+    if (request->te_trailers) /* TE must be named there (RFC 9110, 10.1.4) */
+        KG_PUT(out, ", TE");
     if (request->upgrade)
-        KG_PUT(out, "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n");
-    else
-        KG_PUT(out, "Connection: keep-alive\r\n");
-    if (framing->te_trailers)
+        KG_PUT(out, ", Upgrade\r\nUpgrade: websocket");
+    KG_PUT(out, "\r\n");
+    if (request->te_trailers)
         KG_PUT(out, "TE: trailers\r\n");
     if (framing->body == KG_BODY_LENGTH || framing->has_length)
         put_number(out, KG_SLICE("Content-Length"), framing->length);
@@ -154,6 +157,8 @@ bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *
              request->http10 ? KG_SLICE("1.0 keygate") : KG_SLICE("1.1 keygate"), out);
     put_header(out, KG_SLICE("X-Request-Id"), kg_slice_of(request->id, KG_REQUEST_ID));
     put_identity(policy, out);
+    if (request->trailers_up.pass)
+        kg_trailer_announce(head, out);
     put_request_framing(request, framing, out);
     return !out->overflow;
 }
@@ -217,6 +222,8 @@ bool kg_forward_response_head(struct kg_client *client, const struct kg_response
              head->minor == 0 ? KG_SLICE("1.0 keygate") : KG_SLICE("1.1 keygate"), out);
     put_header(out, KG_SLICE("X-Request-Id"), kg_slice_of(client->request.id, KG_REQUEST_ID));
     put_latencies(client, out);
+    if (client->request.trailers_down.pass)
+        kg_trailer_announce(head, out);
     put_response_framing(&client->request, framing, out);
     return !out->overflow;
 }

@@ -38,6 +38,14 @@
 
 struct kg_upstream;
 
+/* Of one direction. A block is held only from the section's first byte to its last, or when there are `named`
+ * ones. */
+struct kg_trailers {
+    bool pass;              /* else they are dropped as they come */
+    uint32_t named;         /* bytes at the front of the block: names that Connection made hop-by-hop */
+    struct kg_block *block; /* behind those, the section so far */
+};
+
 /* How far the two ends of a tunnel have come; the client's own end is client->eof. */
 struct kg_tunnel {
     bool upstream_ended;             /* the upstream has sent its last byte */
@@ -58,7 +66,9 @@ struct kg_request {
     bool body_done;  /* all of the request has been received and queued */
     bool keep_alive; /* the connection may carry another request */
     bool http10, to_head, idempotent;
-    bool upgrade;      /* to WebSocket: asked for by the client, and so of the upstream */
+    bool upgrade; /* to WebSocket: asked for by the client, and so of the upstream */
+    struct kg_trailers trailers_up, trailers_down; /* towards the upstream and the client */
+    bool te_trailers;                              /* the client takes trailers */
     bool body_touched; /* some of the body is on its way: the request cannot be sent again */
     /* The upstream's side. */
     struct kg_upstream *upstream;
@@ -250,6 +260,19 @@ void kg_relay_pump(struct kg_client *client);
 bool kg_relay_response_body(struct kg_upstream *upstream, char *ptr, size_t len, const struct kg_input *input,
                             size_t *used);
 bool kg_relay_response_done(const struct kg_upstream *upstream);
+
+/* trailers.c */
+/* A chunked body whose trailers go on is about to come; its head is in worker->head. */
+void kg_trailers_expect(struct kg_worker *worker, struct kg_trailers *trailers);
+/*
+ * The part of the trailer section that came in one piece, maybe none. False when it is malformed. When the
+ * body is done and something of the section goes on, *last is the block to write in place of the last chunk;
+ * else NULL. behind_data: it goes behind data whose CRLF is still owed.
+ */
+bool kg_trailers_take(struct kg_worker *worker, struct kg_trailers *trailers,
+                      const struct kg_chunked *chunked, struct kg_slice section, bool behind_data,
+                      struct kg_block **last);
+void kg_trailers_drop(struct kg_worker *worker, struct kg_trailers *trailers);
 
 /* tunnel.c */
 /* Whether the request asks for what may become a tunnel; told to the upstream only then. */

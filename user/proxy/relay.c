@@ -19,22 +19,32 @@ static void write_bytes(struct kg_sock *to, struct kg_slice bytes, const struct 
         kg_sock_write_copy(to, bytes);
 }
 
-/* One chunk (RFC 9112, 7.1), and the last one behind it when `done`. At most three segments. */
-static void write_chunk(struct kg_sock *to, struct kg_slice bytes, const struct kg_input *input, bool done)
+/* One chunk (RFC 9112, 7.1), and the last one behind it when `done`: `last` when there are trailers. At most
+ * three segments. */
+static void write_chunk(struct kg_sock *to, struct kg_slice bytes, const struct kg_input *input, bool done,
+                        struct kg_block *last)
 {
     char text[KG_SMALL_BYTES];
     struct kg_writer w = kg_writer_of(text, sizeof(text));
 
-    if (bytes.len == 0) {
-        if (done)
-            kg_sock_write_static(to, KG_SLICE(LAST_CHUNK));
-        return;
+    if (bytes.len > 0) {
+        kg_put_hex(&w, bytes.len);
+        KG_PUT(&w, "\r\n");
+        kg_sock_write_small(to, kg_writer_slice(&w));
+        write_bytes(to, bytes, input);
     }
-    kg_put_hex(&w, bytes.len);
-    KG_PUT(&w, "\r\n");
-    kg_sock_write_small(to, kg_writer_slice(&w));
-    write_bytes(to, bytes, input);
-    kg_sock_write_static(to, done ? KG_SLICE(CHUNK_END LAST_CHUNK) : KG_SLICE(CHUNK_END));
+    if (last)
+        kg_sock_write_block(to, last);
+    else if (bytes.len > 0)
+        kg_sock_write_static(to, done ? KG_SLICE(CHUNK_END LAST_CHUNK) : KG_SLICE(CHUNK_END));
+    else if (done)
+        kg_sock_write_static(to, KG_SLICE(LAST_CHUNK));
+}
+
+/* What kg_chunked_decode has just taken of the trailer section. */
+static struct kg_slice section_of(const struct kg_chunked *chunked, const char *ptr, size_t used)
+{
+    return kg_slice_of(ptr + used - chunked->trailer, chunked->trailer);
 }
 
 /* A chunked body that is broken: nothing after it can be trusted. */
@@ -50,14 +60,17 @@ static size_t relay_chunks(struct kg_client *client, char *ptr, size_t len, cons
 {
     struct kg_request *request = &client->request;
     size_t data, used;
+    struct kg_block *last;
     const char *why;
 
-    if (kg_chunked_decode(&request->chunked, ptr, len, &data, &used, &why)) {
+    if (kg_chunked_decode(&request->chunked, ptr, len, &data, &used, &why) ||
+        !kg_trailers_take(client->worker, &request->trailers_up, &request->chunked,
+                          section_of(&request->chunked, ptr, used), data > 0, &last)) {
         refuse_body(client);
         return len;
     }
     request->body_done = request->chunked.done;
-    write_chunk(&request->upstream->sock, kg_slice_of(ptr, data), input, request->body_done);
+    write_chunk(&request->upstream->sock, kg_slice_of(ptr, data), input, request->body_done, last);
     return used;
 }
 
@@ -135,15 +148,20 @@ void kg_relay_pump(struct kg_client *client)
         kg_sock_receive_once(&client->sock);
 }
 
-static size_t decode_response(struct kg_upstream *upstream, char *ptr, size_t len, size_t *used, bool *broken)
+static size_t decode_response(struct kg_upstream *upstream, char *ptr, size_t len, size_t *used,
+                              struct kg_block **last, bool *broken)
 {
+    struct kg_client *client = upstream->client;
     const char *why;
     size_t data = len;
 
     *broken = false;
     *used = len;
+    *last = NULL;
     if (upstream->body == KG_BODY_CHUNKED) {
-        *broken = kg_chunked_decode(&upstream->chunked, ptr, len, &data, used, &why) != 0;
+        *broken = kg_chunked_decode(&upstream->chunked, ptr, len, &data, used, &why) != 0 ||
+                  !kg_trailers_take(client->worker, &client->request.trailers_down, &upstream->chunked,
+                                    section_of(&upstream->chunked, ptr, *used), data > 0, last);
         return data;
     }
     if (upstream->body == KG_BODY_LENGTH) {
@@ -172,17 +190,18 @@ bool kg_relay_response_body(struct kg_upstream *upstream, char *ptr, size_t len,
                             size_t *used)
 {
     struct kg_client *client = upstream->client;
+    struct kg_block *last;
     bool broken;
 
     *used = 0;
     if (upstream->body == KG_BODY_NONE || len == 0)
         return true;
-    size_t data = decode_response(upstream, ptr, len, used, &broken);
+    size_t data = decode_response(upstream, ptr, len, used, &last, &broken);
     if (broken)
         return false;
     client->request.bytes_out += data;
     if (client->request.chunk_out)
-        write_chunk(&client->sock, kg_slice_of(ptr, data), input, kg_relay_response_done(upstream));
+        write_chunk(&client->sock, kg_slice_of(ptr, data), input, kg_relay_response_done(upstream), last);
     else
         write_bytes(&client->sock, kg_slice_of(ptr, data), input);
     return true;

@@ -188,6 +188,7 @@ static void take_framing(struct kg_request *request, const struct kg_framing *fr
     request->keep_alive = framing->keep_alive;
     request->idempotent = is_idempotent(method);
     request->upgrade = kg_tunnel_wanted(framing, method);
+    request->te_trailers = framing->te_trailers && !request->http10;
 }
 
 static bool find_route(struct kg_client *client, const struct kg_framing *framing,
@@ -273,6 +274,8 @@ static void pass(struct kg_client *client, const struct kg_framing *framing, con
         answer_head(client, 503, KG_SLICE("name resolution failed"), KG_SLICE(""));
         return;
     }
+    if (framing->body == KG_BODY_CHUNKED)
+        kg_trailers_expect(worker, &request->trailers_up);
     request->head = kg_block_new(&worker->ring.blocks);
     struct kg_writer out = kg_writer_of(request->head->data, request->head->size);
     if (!kg_forward_request_head(client, framing, target, &policy, path, prefix_len, &out)) {
@@ -366,6 +369,8 @@ void kg_request_end(struct kg_client *client)
         kg_upstream_release(request->upstream, false);
     if (request->head)
         kg_block_release(&client->worker->ring.blocks, request->head);
+    kg_trailers_drop(client->worker, &request->trailers_up);
+    kg_trailers_drop(client->worker, &request->trailers_down);
     account(client);
     if (request->snapshot)
         kg_snapshot_release(request->snapshot, client->worker->index);

@@ -290,6 +290,8 @@ static bool begin_response(struct kg_upstream *upstream, const struct kg_respons
     bool unframed = framing->body == KG_BODY_CHUNKED || framing->body == KG_BODY_CLOSE;
     request->chunk_out = unframed && !request->http10;
     request->close_out = unframed && request->http10;
+    if (framing->body == KG_BODY_CHUNKED && request->te_trailers)
+        kg_trailers_expect(upstream->worker, &request->trailers_down);
     /* An answer before the request's end, or one that only the connection's end can delimit, is the last. */
     if (!request->body_done || request->close_out || client->worker->draining)
         request->keep_alive = false;

@@ -8,8 +8,8 @@
 #define ROOM 16384
 
 struct outcome {
-    char data[ROOM];
-    size_t len, used;
+    char data[ROOM], section[ROOM];
+    size_t len, used, section_len;
     int rc;
     bool done;
     const char *why;
@@ -36,6 +36,9 @@ static void decode(struct kg_slice input, size_t first, size_t step, struct outc
         memcpy(o->data + o->len, piece, got);
         o->len += got;
         o->used += used;
+        assert_true(got + c.trailer <= used);
+        memcpy(o->section + o->section_len, piece + used - c.trailer, c.trailer);
+        o->section_len += c.trailer;
         free(piece);
     }
     o->done = c.done;
@@ -172,7 +175,30 @@ static void rule8_extensions_are_bounded_in_each_chunk(void **state)
     refuses(kg_writer_slice(&w));
 }
 
-static void rule8_trailers_are_dropped_and_checked(void **state)
+static void the_trailer_section_is_shown_as_it_came(void **state)
+{
+    gives(KG_SLICE("1\r\nx\r\n0;a=b\r\nX-Sum:  12 \r\nEmpty:\r\n\r\nnext"), "x", 4);
+    assert_slice(kg_slice_of(one.section, one.section_len), "X-Sum:  12 \r\nEmpty:\r\n\r\n");
+    gives(KG_SLICE("0\r\n\r\nnext"), "", 4);
+    assert_slice(kg_slice_of(one.section, one.section_len), "\r\n");
+    decode(KG_SLICE("5\r\nhello\r\n0\r\n"), 100, 100, &one);
+    assert_int_equal(one.section_len, 0);
+    decode(KG_SLICE("5\r\nhello\r\n0\r\nA: b"), 100, 100, &one);
+    assert_slice(kg_slice_of(one.section, one.section_len), "A: b");
+}
+
+static void a_body_that_is_done_shows_no_more_of_a_section(void **state)
+{
+    struct kg_chunked c = { .done = true, .trailer = 2 };
+    char more[] = "1\r\n";
+    size_t data, used;
+    const char *why;
+
+    assert_int_equal(kg_chunked_decode(&c, more, 3, &data, &used, &why), 0);
+    assert_int_equal(c.trailer, 0);
+}
+
+static void rule8_trailers_are_checked(void **state)
 {
     gives(KG_SLICE("1\r\nx\r\n0\r\nX-Sum: 12\xc3\xa4\r\nEmpty:\r\n\r\nnext"), "x", 4);
     refuses(KG_SLICE("0\r\nno colon\r\n\r\n"));
@@ -246,6 +272,8 @@ static void any_cut_gives_the_same(void **state)
             assert_int_equal(one.used, other.used);
             assert_int_equal(one.len, other.len);
             assert_memory_equal(one.data, other.data, one.len);
+            assert_int_equal(one.section_len, other.section_len);
+            assert_memory_equal(one.section, other.section, one.section_len);
             assert_ptr_equal(one.why, other.why);
         }
     }
@@ -264,7 +292,9 @@ int main(void)
         cmocka_unit_test(rule8_crlf_follows_the_data),
         cmocka_unit_test(rule8_extensions_are_dropped_and_checked),
         cmocka_unit_test(rule8_extensions_are_bounded_in_each_chunk),
-        cmocka_unit_test(rule8_trailers_are_dropped_and_checked),
+        cmocka_unit_test(the_trailer_section_is_shown_as_it_came),
+        cmocka_unit_test(a_body_that_is_done_shows_no_more_of_a_section),
+        cmocka_unit_test(rule8_trailers_are_checked),
         cmocka_unit_test(rule8_trailers_are_bounded),
         cmocka_unit_test(rule8_overhead_is_bounded_by_the_data),
         cmocka_unit_test(any_cut_gives_the_same),
