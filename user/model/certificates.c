@@ -425,23 +425,32 @@ void kg_certificates_begin(struct kg_certificates *certificates)
     certificates->secured = kg_pmap_of(&secured_by_content);
 }
 
+/* Into the map of those that are in use, from the one before or made anew. */
+static void give_out(struct kg_certificates *certificates, const struct secured *key)
+{
+    struct secured *secured = kg_pmap_find(&certificates->before, key);
+
+    if (secured)
+        secured->refs++;
+    else
+        secured = new_secured(certificates, key);
+    kg_pmap_set(&certificates->secured, secured);
+    release_secured(secured);
+}
+
 const struct kg_service_tls *kg_certificates_secure(struct kg_certificates *certificates,
                                                     const struct kg_service_record *service)
 {
     struct authority_record **authorities = kg_calloc(service->ca_count, sizeof(*authorities));
     struct secured key = wishes(certificates, service, authorities);
-    struct secured *secured = kg_pmap_find(&certificates->secured, &key);
+    const struct secured *secured = kg_pmap_find(&certificates->secured, &key);
 
     if (!secured) {
-        secured = kg_pmap_find(&certificates->before, &key);
-        if (secured)
-            secured->refs++;
-        else
-            secured = new_secured(certificates, &key);
-        kg_pmap_set(&certificates->secured, secured);
-        release_secured(secured);
+        give_out(certificates, &key);
+        secured = kg_pmap_find(&certificates->secured, &key);
     }
     free(authorities);
+    KG_ASSERT(secured != NULL);
     return &secured->pub;
 }
 
