@@ -112,7 +112,7 @@ $(BUILD)/bpf-test/%: $(BUILD)/obj/tests/bpf/%.o $(LIB)
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -luring
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -luring -lssl -lcrypto
 
 # libFuzzer is clang's, so a fuzz target compiles the two rooms it may use anew, by clang.
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB_SRCS) $(wildcard user/base/*.h user/http/*.h)

@@ -3,6 +3,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "io/sock.h"
+#include "io/tls_filter.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -100,6 +101,7 @@ void kg_ring_free(struct kg_ring *ring)
     io_uring_queue_exit(&ring->uring);
     kg_blocks_free(&ring->blocks);
     kg_send_queues_free(&ring->queues);
+    kg_tls_free_ring(ring);
     free(ring->slots);
     ring->slots = NULL;
 }
@@ -188,7 +190,7 @@ static void handle_completions(struct kg_ring *ring)
 void kg_ring_turn(struct kg_ring *ring, uint64_t timeout_ms, void (*before_dispatch)(void *ctx))
 {
     /* Closed or given back since the last turn, by a timer: the end of this one is waited for. */
-    if (ring->dead || ring->buffers.returned > 0)
+    if (ring->dead || ring->buffers.returned > 0 || kg_tls_has_work(ring))
         timeout_ms = 0;
     struct __kernel_timespec wait = {
         .tv_sec = (long long)(timeout_ms / 1000),
@@ -203,6 +205,7 @@ void kg_ring_turn(struct kg_ring *ring, uint64_t timeout_ms, void (*before_dispa
     handle_completions(ring);
     kg_buffers_publish(&ring->buffers);
     kg_sock_feed_starved(ring);
+    kg_tls_work(ring);
     kg_sock_bury(ring);
     ring->stats.cq_overflows += io_uring_cq_has_overflow(&ring->uring) ? 1 : 0;
 }

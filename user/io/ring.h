@@ -11,6 +11,7 @@
 #include "io/send_queue.h"
 
 struct kg_sock;
+struct kg_tls_ring;
 
 enum kg_op {
     KG_OP_RECV = 1,
@@ -49,6 +50,7 @@ struct kg_ring {
     uint32_t slot_count, free_slot, slots_used;
     struct kg_sock *starved, **starved_end; /* waiting for a receive buffer, the longest first */
     struct kg_sock *dead;                   /* closed in this turn, to be handed back at its end */
+    struct kg_tls_ring *tls;                /* what its TLS sockets share; NULL before the first of them */
     struct kg_ring_stats stats;
     /* The owner's handlers for what is not a socket's. */
     void (*accepted)(void *ctx, uint32_t listener, int res, bool more);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "io/sock.h"
 #include "base/assert.h"
+#include "io/tls_filter.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -62,7 +63,7 @@ static void arm_receive(struct kg_sock *sock, bool multishot)
     sock->stopping = false;
 }
 
-static void want_receive(struct kg_sock *sock, bool multishot)
+void kg_sock_arm(struct kg_sock *sock, bool multishot)
 {
     if (sock->closing)
         return;
@@ -78,18 +79,33 @@ static void want_receive(struct kg_sock *sock, bool multishot)
 
 void kg_sock_receive_all(struct kg_sock *sock)
 {
-    want_receive(sock, true);
+    if (sock->tls)
+        kg_tls_want(sock, true);
+    else
+        kg_sock_arm(sock, true);
 }
 
 void kg_sock_receive_once(struct kg_sock *sock)
 {
+    if (sock->tls) {
+        kg_tls_want(sock, false);
+        return;
+    }
     /* A multishot receive that goes on anyway will bring what is wanted. */
     if (sock->receiving && !sock->stopping)
         return;
-    want_receive(sock, false);
+    kg_sock_arm(sock, false);
 }
 
 void kg_sock_pause(struct kg_sock *sock)
+{
+    if (sock->tls)
+        kg_tls_pause(sock);
+    else
+        kg_sock_disarm(sock);
+}
+
+void kg_sock_disarm(struct kg_sock *sock)
 {
     sock->want_receive = false;
     if (!sock->receiving || sock->stopping || !sock->multishot)
@@ -105,6 +121,8 @@ bool kg_sock_is_quiet(const struct kg_sock *sock)
 {
     char byte;
 
+    if (sock->tls && !kg_tls_is_quiet(sock))
+        return false;
     return recv(sock->fd, &byte, sizeof(byte), MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
@@ -155,7 +173,8 @@ void kg_sock_write_input(struct kg_sock *sock, const struct kg_input *input, str
 {
     if (part.len == 0)
         return;
-    if (sock->blocked) {
+    /* What cannot be sent, or encrypted, at once must not keep a shared buffer. */
+    if (sock->blocked || sock->handshaking || input->buffer == KG_NO_BUFFER) {
         kg_sock_write_copy(sock, part);
         return;
     }
@@ -194,26 +213,45 @@ static void prep_send(struct kg_sock *sock, struct io_uring_sqe *sqe, int flags)
 
 void kg_sock_flush(struct kg_sock *sock)
 {
-    if (sock->sending || sock->closing || sock->connecting || !sock->queue)
+    if (sock->closing)
+        return;
+    /* Even while a send is under way: shared buffers must not wait for it. */
+    if (sock->tls)
+        kg_tls_seal(sock);
+    struct iovec bytes;
+    if (sock->sending || sock->connecting ||
+        !(sock->tls ? kg_tls_outgoing(sock, &bytes) : sock->queue != NULL))
         return;
     struct io_uring_sqe *sqe = begin(sock);
 
-    /* The first try must not wait in the kernel: it may hold shared buffers. */
-    prep_send(sock, sqe, sock->blocked ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT);
+    /* The first try must not wait in the kernel: it may hold shared buffers. Ciphertext holds none. */
+    if (sock->tls)
+        io_uring_prep_send(sqe, sock->fd, bytes.iov_base, bytes.iov_len, MSG_NOSIGNAL);
+    else
+        prep_send(sock, sqe, sock->blocked ? MSG_NOSIGNAL : MSG_NOSIGNAL | MSG_DONTWAIT);
     io_uring_sqe_set_data64(sqe, tag(sock, KG_OP_SEND));
     sock->sending = true;
 }
 
-static void consume_sent(struct kg_sock *sock, uint32_t sent)
+void kg_sock_unqueue(struct kg_sock *sock, uint32_t len)
 {
-    KG_ASSERT(sent <= sock->pending);
-    sock->pending -= sent;
-    kg_send_queue_consume(sock->queue, sock->ring, sent);
-    sock->blocked = sock->queue->count > 0;
+    KG_ASSERT(len <= sock->pending);
+    sock->pending -= len;
+    kg_send_queue_consume(sock->queue, sock->ring, len);
+    if (sock->queue->count == 0)
+        give_queue_back(sock);
+}
+
+/* True when something of the owner's has gone out. */
+static bool consume_sent(struct kg_sock *sock, uint32_t sent)
+{
+    if (sock->tls)
+        return kg_tls_sent(sock, sent);
+    kg_sock_unqueue(sock, sent);
+    sock->blocked = sock->queue != NULL;
     if (sock->blocked)
         kg_send_queue_spill(sock->queue, sock->ring);
-    else
-        give_queue_back(sock);
+    return sent > 0;
 }
 
 static void complete_send(struct kg_sock *sock, int res)
@@ -224,11 +262,11 @@ static void complete_send(struct kg_sock *sock, int res)
         return;
     }
     if (res < 0 && res != -EAGAIN) {
-        sock->ops->failed(sock, res);
+        if (!sock->tls || kg_tls_send_failed(sock))
+            sock->ops->failed(sock, res);
         return;
     }
-    consume_sent(sock, res > 0 ? (uint32_t)res : 0);
-    if (res > 0)
+    if (consume_sent(sock, res > 0 ? (uint32_t)res : 0))
         sock->ops->sent(sock);
     kg_sock_flush(sock);
 }
@@ -287,7 +325,9 @@ static void deliver(struct kg_sock *sock, int res, uint32_t flags, bool more)
     if (!more && sock->multishot && !sock->stopping && !sock->closing)
         sock->want_receive = sock->want_multishot = true;
     receive_ended(sock, more);
-    if (!sock->closing)
+    if (!sock->closing && sock->tls)
+        kg_tls_received(sock, input.ptr, input.len);
+    else if (!sock->closing)
         sock->ops->received(sock, &input);
     kg_buffers_release(buffers, id);
 }
@@ -315,7 +355,9 @@ static void complete_receive(struct kg_sock *sock, int res, uint32_t flags)
     receive_ended(sock, more);
     if (sock->closing || cancelled)
         return;
-    if (res == 0)
+    if (sock->tls)
+        kg_tls_ended(sock, res);
+    else if (res == 0)
         sock->ops->eof(sock);
     else
         sock->ops->failed(sock, res);
@@ -356,6 +398,15 @@ static void finish_close(struct kg_sock *sock)
     ring->dead = sock;
 }
 
+static void complete_connect(struct kg_sock *sock, int res)
+{
+    sock->connecting = false;
+    if (!sock->closing)
+        sock->ops->connected(sock, res);
+    if (!sock->closing && sock->tls && res == 0)
+        kg_tls_connected(sock);
+}
+
 void kg_sock_complete(struct kg_sock *sock, enum kg_op op, int res, uint32_t flags)
 {
     KG_ASSERT(sock->magic == KG_SOCK_MAGIC && sock->inflight > 0);
@@ -369,9 +420,7 @@ void kg_sock_complete(struct kg_sock *sock, enum kg_op op, int res, uint32_t fla
         complete_send(sock, res);
         break;
     case KG_OP_CONNECT:
-        sock->connecting = false;
-        if (!sock->closing)
-            sock->ops->connected(sock, res);
+        complete_connect(sock, res);
         break;
     default: /* KG_OP_CANCEL: what it cancelled tells its own end */
         break;
@@ -382,7 +431,11 @@ void kg_sock_complete(struct kg_sock *sock, enum kg_op op, int res, uint32_t fla
 
 void kg_sock_shutdown(struct kg_sock *sock)
 {
-    if (!sock->closing)
+    if (sock->closing)
+        return;
+    if (sock->tls)
+        kg_tls_shutdown(sock);
+    else
         shutdown(sock->fd, SHUT_WR);
 }
 
@@ -390,6 +443,8 @@ void kg_sock_close(struct kg_sock *sock)
 {
     if (sock->closing)
         return;
+    if (sock->tls && !sock->reset)
+        kg_tls_say_goodbye(sock);
     sock->closing = true;
     if (!sock->reset)
         shutdown(sock->fd, SHUT_RDWR);
@@ -432,6 +487,8 @@ void kg_sock_bury(struct kg_ring *ring)
 
         ring->dead = sock->next;
         free_slot(sock);
+        if (sock->tls)
+            kg_tls_free(sock);
         sock->magic = 0;
         sock->ops->closed(sock);
     }

@@ -15,9 +15,13 @@
 #include "io/ring.h"
 
 #define KG_SOCK_MAGIC 0x6b67736bu
+#define KG_NO_BUFFER  UINT16_MAX /* more than a ring has */
 
-/* Bytes just received. They are in a shared buffer that goes back when the handler returns, unless it is
- * queued by kg_sock_write_input. */
+/*
+ * Bytes just received. They are in a shared buffer that goes back when the handler returns, unless it is
+ * queued by kg_sock_write_input; or, plain bytes of a TLS connection, in memory (KG_NO_BUFFER) that is used
+ * again then.
+ */
 struct kg_input {
     char *ptr;
     uint32_t len;
@@ -27,9 +31,12 @@ struct kg_input {
 struct kg_sock_ops {
     /* 0, or the negative errno of connect(2). */
     void (*connected)(struct kg_sock *sock, int res);
+    /* The TLS handshake is over and the peer is who it should be (tls.h). May be NULL. */
+    void (*secured)(struct kg_sock *sock);
     /* Bytes, at least one. */
     void (*received)(struct kg_sock *sock, const struct kg_input *input);
-    /* The peer has sent its last byte. */
+    /* The peer has sent its last byte. Of a TLS connection: and has said so (close_notify); if it has not,
+     * that is a failure with -ECONNRESET. */
     void (*eof)(struct kg_sock *sock);
     /* Some bytes have gone out; kg_sock_pending() says how many are left. */
     void (*sent)(struct kg_sock *sock);
@@ -40,6 +47,8 @@ struct kg_sock_ops {
 };
 
 #define KG_OUT_MAX 65536 /* bytes queued before kg_sock_can_write says no */
+
+struct kg_tls;
 
 struct kg_sock {
     uint32_t magic;
@@ -57,10 +66,12 @@ struct kg_sock {
     bool sending;
     bool blocked; /* the peer reads slowly: queued bytes are in blocks, sends wait for room */
     bool connecting;
+    bool handshaking; /* TLS, and not secured yet: what is written waits */
     bool closing, reset, dead;
     struct kg_sock *next;        /* in ring->starved or ring->dead */
-    uint32_t pending;            /* bytes in `queue` */
+    uint32_t pending;            /* bytes in `queue`, and of ciphertext on its way */
     struct kg_send_queue *queue; /* NULL: nothing to send */
+    struct kg_tls *tls;          /* NULL: a plain socket */
 };
 
 /* Takes over fd. -ENOSPC when the ring has no slot left (the caller closes fd), else 0. */
@@ -113,6 +124,12 @@ void kg_sock_shutdown(struct kg_sock *sock);
 void kg_sock_close(struct kg_sock *sock);
 /* The same with RST instead of FIN. */
 void kg_sock_reset(struct kg_sock *sock);
+
+/* For tls_filter.c: receive ciphertext, or no more of it (as above, for a plain socket); bytes of the queue
+ * have been encrypted. */
+void kg_sock_arm(struct kg_sock *sock, bool multishot);
+void kg_sock_disarm(struct kg_sock *sock);
+void kg_sock_unqueue(struct kg_sock *sock, uint32_t len);
 
 /* For ring.c: a completion of one of this socket's operations; the end of a turn. */
 void kg_sock_complete(struct kg_sock *sock, enum kg_op op, int res, uint32_t flags);

@@ -82,6 +82,9 @@ struct kg_tls_client_options {
 int kg_sock_tls_server(struct kg_sock *sock, SSL_CTX *ctx);
 int kg_sock_tls_client(struct kg_sock *sock, SSL_CTX *ctx, const struct kg_tls_client_options *options);
 
+/* Ciphertext that came before the sock was made a TLS one, behind a PROXY protocol header: copied. */
+void kg_sock_tls_feed(struct kg_sock *sock, struct kg_slice bytes);
+
 /* Of a secured sock; NULL of a plain one. For the server name, the peer's certificate, the session. */
 SSL *kg_sock_ssl(const struct kg_sock *sock);
 /* The server name a client asked for, lower case, in out (at most 255 bytes): its length. */
