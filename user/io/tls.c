@@ -360,13 +360,21 @@ static bool set_name(SSL *ssl, const char *name)
     return done;
 }
 
-/* Of another name, it would pass for a verification that never was. */
+/* Of another name, it would pass for a verification that never was. kg_tls_client_done has noted the name. */
 static bool is_session_for(const SSL *ssl, const SSL_SESSION *session)
 {
-    const char *ours = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    const char *its = SSL_SESSION_get0_hostname(session);
+    return SSL_SESSION_is_resumable(session) &&
+           kg_slice_eq(kg_tls_name(ssl), kg_slice_str(SSL_SESSION_get0_hostname(session)));
+}
 
-    return SSL_SESSION_is_resumable(session) && kg_slice_eq(kg_slice_str(ours), kg_slice_str(its));
+void kg_tls_client_done(SSL *ssl)
+{
+    struct kg_slice name = kg_tls_name(ssl);
+
+    /* OpenSSL notes it only when the server acknowledges it, which few do, and never an address. The sessions
+     * of later tickets are copies of this one. */
+    if (!SSL_session_reused(ssl) && name.len > 0)
+        SSL_SESSION_set1_hostname(SSL_get_session(ssl), name.ptr);
 }
 
 int kg_tls_client_set_up(SSL *ssl, const struct kg_tls_client_options *options)
@@ -374,6 +382,7 @@ int kg_tls_client_set_up(SSL *ssl, const struct kg_tls_client_options *options)
     KG_ASSERT(options->name || !options->verify);
     bool done = !options->name || set_name(ssl, options->name);
 
+    kg_tls_set_name(ssl, kg_slice_str(options->name));
     SSL_set_verify(ssl, options->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     if (options->verify_depth >= 0)
         SSL_set_verify_depth(ssl, options->verify_depth);

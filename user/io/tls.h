@@ -70,7 +70,10 @@ struct kg_tls_client_options {
     int verify_depth;  /* -1: OpenSSL's own */
     X509_STORE *store; /* NULL: the system's */
     const struct kg_tls_identity *identity; /* shown when asked for; may be NULL */
-    SSL_SESSION *session;                   /* to resume; may be NULL */
+    /* To resume; may be NULL. Not used unless it is of the same name: that it is of the same store and
+     * identity is the owner's affair, who takes it by SSL_get1_session once bytes have come (the tickets of
+     * TLS 1.3 come behind the handshake). */
+    SSL_SESSION *session;
 };
 
 /*
@@ -87,7 +90,7 @@ void kg_sock_tls_feed(struct kg_sock *sock, struct kg_slice bytes);
 
 /* Of a secured sock; NULL of a plain one. For the server name, the peer's certificate, the session. */
 SSL *kg_sock_ssl(const struct kg_sock *sock);
-/* The server name a client asked for, lower case, in out (at most 255 bytes): its length. */
+/* The server name the client asked for, lower case, in out (at most 255 bytes): its length. */
 size_t kg_sock_server_name(const struct kg_sock *sock, char out[256]);
 /* Why the handshake failed, for the log: OpenSSL's reason or the verification's; "" when unknown. */
 const char *kg_sock_tls_reason(const struct kg_sock *sock);

@@ -49,7 +49,7 @@ struct kg_tls {
     bool fin;       /* FIN goes out when `out` is empty */
     int tcp_error, end_error;
     const char *reason; /* static text */
-    char *name;         /* the server name asked for; NULL: none */
+    char *name;         /* the server name that the client asks for; NULL: none */
     size_t name_len;
 };
 
@@ -272,6 +272,8 @@ static void handshake(struct kg_tls *tls)
         tls->fatal = true;
         return;
     }
+    if (!SSL_is_server(tls->ssl))
+        kg_tls_client_done(tls->ssl);
     tls->secured = true;
     sock->handshaking = false;
     if (sock->ops->secured)

@@ -51,8 +51,10 @@ void kg_tls_free_ring(struct kg_ring *ring);
 
 /* In tls.c: what a connection to an upstream asks of OpenSSL. 0 or -ENOMEM. */
 int kg_tls_client_set_up(SSL *ssl, const struct kg_tls_client_options *options);
+/* …and what is noted when its handshake is over. */
+void kg_tls_client_done(SSL *ssl);
 
-/* For the callbacks in tls.c: the server name the client asked for, in lower case. */
+/* For tls.c: the server name the client asks for, in lower case; NUL-terminated unless it is empty. */
 void kg_tls_set_name(const SSL *ssl, struct kg_slice name);
 struct kg_slice kg_tls_name(const SSL *ssl);
 /* Why a callback ended the handshake (static text), which OpenSSL could not tell. */

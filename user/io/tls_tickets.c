@@ -22,7 +22,7 @@ _Static_assert(KEYS * sizeof(struct kg_ticket_key) == WORDS * sizeof(uint64_t), 
 
 static void read_keys(const struct kg_tls_tickets *tickets, struct kg_ticket_key keys[KEYS])
 {
-    uint64_t words[WORDS];
+    uint64_t words[WORDS] = { 0 };
     uint32_t before, after;
 
     do {

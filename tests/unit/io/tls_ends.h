@@ -43,6 +43,7 @@ struct end {
         keep_open; /* ask again after each delivery; for all in secured(); do not close on failure */
     int connects, secures, eofs, failures, error, closes, sends;
     char reason[128];
+    const char *alert; /* what the peer's handshake failed of */
 };
 
 static struct kg_ring ring;
@@ -387,7 +388,10 @@ static inline int peer_handshake(struct end *end)
 
     if (rc == 1)
         return 1;
-    return SSL_get_error(end->peer_ssl, rc) == SSL_ERROR_WANT_READ ? 0 : -1;
+    if (SSL_get_error(end->peer_ssl, rc) == SSL_ERROR_WANT_READ)
+        return 0;
+    end->alert = ERR_reason_error_string(ERR_peek_error());
+    return -1;
 }
 
 /* Until both have finished or failed: whether both have finished. */
@@ -398,7 +402,7 @@ static inline bool shake_hands(struct end *end)
     for (int turns = 0; turns < TURNS_MAX; turns++) {
         if (peer == 0)
             peer = peer_handshake(end);
-        if ((peer == 1 && end->secures) || end->failures)
+        if ((peer != 0 && end->secures) || end->failures)
             break;
         turn();
     }
@@ -421,7 +425,7 @@ static inline const char *peer_alert(struct end *end)
 {
     char byte;
 
-    for (int turns = 0; turns < 50; turns++) {
+    for (int turns = 0; turns < 50 && !end->alert; turns++) {
         ERR_clear_error();
         int n = SSL_read(end->peer_ssl, &byte, 1);
         int error = SSL_get_error(end->peer_ssl, n);
@@ -429,7 +433,7 @@ static inline const char *peer_alert(struct end *end)
             return ERR_reason_error_string(ERR_peek_error());
         turn();
     }
-    return "";
+    return end->alert ? end->alert : "";
 }
 
 #define RING_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
