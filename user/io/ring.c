@@ -16,6 +16,8 @@
 #define SLOT_END   UINT32_MAX
 /* Send queues kept: as many as may send in one turn of a busy worker; some 600 bytes each. */
 #define IDLE_QUEUES 1024
+/* A kernel that takes nothing for so long is out of memory for good. */
+#define SUBMIT_TRIES 1000
 
 static int setup(struct io_uring *uring, unsigned entries, bool *deferred)
 {
@@ -108,13 +110,14 @@ void kg_ring_free(struct kg_ring *ring)
 
 struct io_uring_sqe *kg_ring_sqe(struct kg_ring *ring)
 {
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+    struct io_uring_sqe *sqe;
 
-    if (sqe)
-        return sqe;
-    io_uring_submit(&ring->uring);
-    sqe = io_uring_get_sqe(&ring->uring);
-    KG_ASSERT(sqe != NULL);
+    /* The kernel may refuse what waits, or take a part of it only: for want of memory (EAGAIN), which each
+     * try makes it look for. */
+    for (unsigned tries = 0; (sqe = io_uring_get_sqe(&ring->uring)) == NULL; tries++) {
+        KG_ASSERT(tries < SUBMIT_TRIES);
+        io_uring_submit(&ring->uring);
+    }
     return sqe;
 }
 
