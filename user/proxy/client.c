@@ -328,14 +328,17 @@ static void on_eof(struct kg_sock *sock)
         kg_relay_pump(client);
         return;
     }
-    close_client(client, false);
+    kg_client_abort(client);
 }
 
 static void on_failed(struct kg_sock *sock, int error)
 {
     struct kg_client *client = (struct kg_client *)sock;
 
-    close_client(client, client->state == KG_CLIENT_TUNNEL);
+    if (client->state == KG_CLIENT_TUNNEL)
+        kg_client_reset(client);
+    else
+        kg_client_abort(client);
 }
 
 /* The answer has gone out to the last byte. */
