@@ -45,12 +45,14 @@ LIB := $(BUILD)/libkeygate.a
 SKEL := $(BUILD)/gen/keygate.skel.h
 UNIT_BINS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRCS))
 BPF_TEST_BINS := $(patsubst tests/bpf/%.c,$(BUILD)/bpf-test/%,$(sort $(wildcard tests/bpf/test_*.c)))
+FAULT_OBJS = $(call obj,$(sort $(wildcard tests/fault/*.c)))
+FAULT_BIN := $(BUILD)/fault/test_fault
 BENCH_BINS := $(BUILD)/bench/relay
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_LIB_SRCS := $(wildcard user/base/*.c user/http/*.c)
 FUZZ_SECONDS ?= 20
 
-.PHONY: all help demo run test bench unit bpf-test scenario lint format fuzz-smoke clean deps
+.PHONY: all help demo run test bench unit fault bpf-test scenario lint format fuzz-smoke clean deps
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -109,6 +111,13 @@ $(BUILD)/bpf-test/%: $(BUILD)/obj/tests/bpf/%.o $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(DAEMON_LIBS)
 
+# The kernel is simulated: liburing's functions come from tests/fault, the system calls below as well.
+FAULT_WRAPS := clock_gettime getrandom socket close shutdown setsockopt recv getpeername
+$(FAULT_BIN): $(FAULT_OBJS) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(FAULT_WRAPS:%=-Wl,--wrap=%) -o $@ $^ -lcmocka $(filter-out -luring,$(DAEMON_LIBS))
+
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
@@ -122,6 +131,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB_SRCS) $(wildcard user/base/*.h user/h
 		-fno-sanitize-recover=all -o $@ $< $(FUZZ_LIB_SRCS)
 
 unit: $(UNIT_BINS)
+fault: $(FAULT_BIN)
 bpf-test: $(BPF_TEST_BINS)
 
 deps:
@@ -135,7 +145,7 @@ demo run:
 
 test:
 	$(Q)scripts/deps.sh test
-	$(Q)$(MAKE) --no-print-directory all unit bpf-test $(BENCH_BINS)
+	$(Q)$(MAKE) --no-print-directory all unit fault bpf-test $(BENCH_BINS)
 	$(Q)tests/run $(BUILD)
 
 # Only the scenarios of the built programs.

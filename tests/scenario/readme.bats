@@ -66,7 +66,9 @@ not-run DOCS_SHOW=1 bats --show-output-of-passing-tests tests/scenario/readme.ba
 not-run BENCH_CASES='get_64 answer_64k' BENCH_ROUNDS=9 BENCH_SECONDS=3 make bench
 not-run bats --filter 'at the threshold' tests/scenario/ban.bats
 not-run ip netns list
+not-run FAULT_PROFILE=rough FAULT_SEED=7 FAULT_TRACE=1 build/fault/test_fault
 not-run make bpf-test && build/bpf-test/test_xdp
+not-run make fault && FAULT_SCHEDULES=5000 build/fault/test_fault
 not-run make build/fuzz/fuzz_head && build/fuzz/fuzz_head -max_total_time=60 tests/fuzz/corpus/head
 not-run make unit && build/unit/http/test_framing
 not-run nsenter --net=/run/netns/kgt-XXXXXX-gw bash
