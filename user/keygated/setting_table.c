@@ -55,8 +55,8 @@ const struct kg_setting kg_settings[KG_SETTINGS] = {
       NULL, FIELD(http.keepalive_timeout), KG_SETTING_DURATION, 100 * MS, DAY },
     { "http.max_connections", "8192", "Most client connections at a time, for each worker.", NULL,
       FIELD(http.max_connections), KG_SETTING_COUNT, 1, 1000000 },
-    { "http.buffer_size", "32k", "Size of one receive buffer.", NULL, FIELD(http.buffer_size), KG_SETTING_SIZE,
-      1 * KIB, 64 * KIB },
+    { "http.buffer_size", "32k", "Size of one receive buffer.", NULL, FIELD(http.buffer_size),
+      KG_SETTING_SIZE, 1 * KIB, 64 * KIB },
     { "http.buffers", "512", "Number of receive buffers, for each worker; a power of two.", NULL,
       FIELD(http.buffers), KG_SETTING_POWER, 16, 32768 },
 
