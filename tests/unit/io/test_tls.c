@@ -118,7 +118,8 @@ static void a_handshake_and_bytes_come_through_byte_by_byte(void **state)
 
     open_server(&end, all.server, all.peer_client, NULL);
     SSL_set_bio(end.peer_ssl, in, out);
-    end.all = true;
+    /* Asked for before there is anything to have. */
+    kg_sock_receive_all(&end.sock);
     while (peer_handshake(&end) != 1 || !end.secures) {
         drip(&end, out);
         turn();
@@ -129,6 +130,18 @@ static void a_handshake_and_bytes_come_through_byte_by_byte(void **state)
     assert_int_equal(SSL_write(end.peer_ssl, "drip", 4), 4);
     drip(&end, out);
     TURN_UNTIL(end.got_len == 4);
+    close_end(&end);
+}
+
+/* The client guesses a group that we do not take, and is asked again (RFC 8446, 4.1.4). */
+static void a_second_client_hello_is_answered(void **state)
+{
+    struct end end;
+
+    open_server(&end, all.server, all.peer_client, "gate.test");
+    assert_int_equal(SSL_set1_groups_list(end.peer_ssl, "P-521:P-256"), 1);
+    assert_true(shake_hands(&end));
+    assert_int_equal(SSL_get_negotiated_group(end.peer_ssl), NID_X9_62_prime256v1);
     close_end(&end);
 }
 
@@ -586,6 +599,7 @@ int main(void)
         RING_TEST(a_client_connects_shakes_hands_and_then_sends_what_waited),
         RING_TEST(bytes_that_came_before_can_be_fed),
         RING_TEST(a_handshake_and_bytes_come_through_byte_by_byte),
+        RING_TEST(a_second_client_hello_is_answered),
         RING_TEST(one_ask_brings_one_buffer_and_no_more),
         RING_TEST(asking_never_calls_a_handler_at_once),
         RING_TEST(a_paused_sock_brings_nothing_until_it_is_asked_again),
