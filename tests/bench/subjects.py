@@ -313,7 +313,7 @@ class World:
         settings = {
             "listen": f'["127.0.0.1:{port}"]', "workers": 1, "user": "nobody", "state_dir": f"{self.folder}/{name}",
             "admin.socket": f"{self.folder}/{name}.sock", "upstream.max_idle": 512, "upstream.idle_timeout": "10m",
-            "http.keepalive_timeout": "10m", "http.max_connections": self.clients, "guard.threshold": 0,
+            "http.keepalive_timeout": "10m", "http.keepalive_requests": 0, "http.max_connections": self.clients, "guard.threshold": 0,
             "xdp.bpf_dir": bpf_dir, "log_level": "warn",
         }
         command = [f"{self.build}/keygated", "--config", self.write(name + ".yaml", "")]

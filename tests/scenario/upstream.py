@@ -7,6 +7,7 @@
 It sees and says raw bytes. The last part of the path decides what it answers (whatever stands before it is a route's):
   /echo            JSON: the request as it came: line, headers in order, body's length, whether the body is the pattern, trailers
   /bytes:N         N bytes of the pattern with Content-Length        /chunked:N   the same, chunked
+  /trickle:N       N bytes with Content-Length, ten a second
   /until-close:N   N bytes, ended by closing                         /sink        reads the body; JSON as /echo
   /gate-sink:NAME  reads the body only after /open:NAME              /open:NAME   opens that gate
   /status:N        an answer with this status and no body            /early       103 before the 200
@@ -23,6 +24,7 @@ import json
 import socket
 import sys
 import threading
+import time
 
 import pattern
 
@@ -185,6 +187,13 @@ class Connection:
         self.sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         if request["method"] != "HEAD":
             self.stream(int(argument), chunked=True)
+
+    def do_trickle(self, _request, headers, argument):
+        collections.deque(self.body(headers), 0)
+        self.sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % int(argument))
+        for _ in range(int(argument)):
+            time.sleep(0.1)
+            self.sock.sendall(b"x")
 
     def do_until_close(self, _request, headers, argument):
         collections.deque(self.body(headers), 0)

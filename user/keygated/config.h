@@ -35,6 +35,13 @@ struct kg_config {
         uint32_t max_headers;
         uint32_t header_timeout;
         uint32_t keepalive_timeout;
+        uint32_t keepalive_requests;   /* 0 = no limit */
+        uint32_t client_max_body_size; /* 0 = no limit */
+        uint32_t client_body_timeout;
+        uint32_t send_timeout;
+        uint32_t min_body_rate; /* bytes a second; 0 = any */
+        uint32_t min_read_rate;
+        uint32_t rate_window;
         uint32_t max_connections; /* for each worker */
         uint32_t buffer_size;
         uint32_t buffers; /* a power of two, as the kernel's buffer rings want it */

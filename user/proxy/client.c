@@ -16,38 +16,28 @@ static void set_state(struct kg_client *client, enum kg_client_state state)
 
 static void on_timer(struct kg_timer *timer);
 
-static void arm(struct kg_client *client, uint64_t delay_ms)
+void kg_client_arm(struct kg_client *client, uint64_t delay_ms)
 {
     kg_timer_set(&client->worker->wheel, &client->timer, client->worker->now_ms, delay_ms, on_timer);
 }
 
-static uint32_t relay_timeout(const struct kg_client *client)
-{
-    const struct kg_service *service = client->request.service;
-    const struct kg_upstream *upstream = client->request.upstream;
-
-    /* Whoever has to move next sets the time. */
-    if (!service || !upstream || kg_sock_pending(&client->sock) > 0)
-        return KG_STALL_MS;
-    if (kg_sock_pending(&upstream->sock) > 0)
-        return service->write_timeout_ms;
-    return client->request.body_done ? service->read_timeout_ms : KG_STALL_MS;
-}
-
 void kg_client_touch(struct kg_client *client)
 {
+    const struct kg_proxy_config *config = client->worker->config;
+
     switch (client->state) {
     case KG_CLIENT_IDLE:
-        arm(client, client->worker->config->keepalive_timeout_ms);
+        kg_client_arm(client, client->begun > 0 ? config->keepalive_timeout_ms : config->header_timeout_ms);
         return;
     case KG_CLIENT_CONNECT:
-        arm(client, client->request.service->connect_timeout_ms);
+        client->request.pace.turn = KG_TURN_NONE;
+        kg_client_arm(client, client->request.service->connect_timeout_ms);
         return;
     case KG_CLIENT_RELAY:
-        arm(client, relay_timeout(client));
+        kg_pace_touch(client);
         return;
     case KG_CLIENT_TUNNEL:
-        arm(client, kg_tunnel_patience(client));
+        kg_client_arm(client, kg_tunnel_patience(client));
         return;
     default: /* HEAD and LINGER have one deadline each, whatever comes in */
         return;
@@ -108,7 +98,9 @@ static void await_rest_of_head(struct kg_client *client)
     if (client->state == KG_CLIENT_HEAD)
         return;
     set_state(client, KG_CLIENT_HEAD);
-    arm(client, client->worker->config->header_timeout_ms);
+    /* The time for the first one runs since the client came. */
+    if (client->begun > 0)
+        kg_client_arm(client, client->worker->config->header_timeout_ms);
 }
 
 /* Makes the first block hold as much of the backlog as fits, so that a head is in one piece. */
@@ -262,27 +254,6 @@ static void connect_timeout(struct kg_client *client)
     kg_upstream_failed(client, 504);
 }
 
-static void relay_stalled(struct kg_client *client)
-{
-    struct kg_request *request = &client->request;
-
-    /* The client does not read its answer, or does not send the rest of its body. */
-    if (kg_sock_pending(&client->sock) > 0 || request->answered) {
-        close_client(client, true);
-        return;
-    }
-    bool owes_body =
-        !request->body_done && request->upstream && kg_sock_pending(&request->upstream->sock) == 0;
-    if (!owes_body) {
-        kg_upstream_failed(client, 504);
-        return;
-    }
-    if (request->answering)
-        close_client(client, true);
-    else
-        kg_request_answer(client, 408, KG_SLICE("Request timeout"), KG_SLICE(""));
-}
-
 /* The life of a client's connection: what bytes and what silence mean in each state. */
 static const struct {
     void (*bytes)(struct kg_client *client, const struct kg_input *input);
@@ -291,7 +262,7 @@ static const struct {
     [KG_CLIENT_IDLE] = { head_bytes, kg_client_abort },
     [KG_CLIENT_HEAD] = { head_bytes, head_timeout },
     [KG_CLIENT_CONNECT] = { running_bytes, connect_timeout },
-    [KG_CLIENT_RELAY] = { running_bytes, relay_stalled },
+    [KG_CLIENT_RELAY] = { running_bytes, kg_pace_expired },
     [KG_CLIENT_TUNNEL] = { kg_tunnel_client_bytes, kg_tunnel_timeout },
     [KG_CLIENT_LINGER] = { linger_bytes, kg_client_abort },
     [KG_CLIENT_CLOSED] = { closed_bytes, NULL },
@@ -360,7 +331,7 @@ static void finish_answer(struct kg_client *client)
      * way. */
     set_state(client, KG_CLIENT_LINGER);
     kg_chain_clear(&client->backlog, &client->worker->ring.blocks);
-    arm(client, KG_LINGER_MS);
+    kg_client_arm(client, KG_LINGER_MS);
     kg_sock_shutdown(&client->sock);
     kg_sock_receive_once(&client->sock);
 }

@@ -24,13 +24,13 @@
 #include "model/regex.h"
 #include "policy/policy.h"
 #include "proxy/banset.h"
+#include "proxy/pace.h"
 #include "proxy/worker.h"
 
 #include <pthread.h>
 
 #define KG_REQUEST_ID      32    /* hex digits */
 #define KG_BACKLOG_MAX     65536 /* bytes of a client kept unread before it is paused */
-#define KG_STALL_MS        60000 /* a client that neither reads nor sends what it owes */
 #define KG_LINGER_MS       2000  /* how long an early answer waits for the client to stop sending */
 #define KG_ACCEPT_RETRY_MS 100   /* after running out of descriptors */
 #define KG_INTERIM_MAX     32 /* 1xx answers to one request; an upstream with more of them is given up: 502 */
@@ -62,6 +62,7 @@ struct kg_request {
     /* The client's side. */
     enum kg_body body;
     uint64_t body_left;
+    uint64_t body_bytes; /* of a chunked body, decoded, so far */
     struct kg_chunked chunked;
     bool body_done;  /* all of the request has been received and queued */
     bool keep_alive; /* the connection may carry another request */
@@ -85,6 +86,7 @@ struct kg_request {
     bool denied, limited;
     uint64_t started_ms, upstream_ms;
     uint64_t bytes_in, bytes_out;
+    struct kg_pace pace;
 };
 
 enum kg_client_state {
@@ -103,8 +105,9 @@ struct kg_client {
     struct kg_worker *worker;
     struct kg_client *next, **link; /* worker->clients */
     enum kg_client_state state;
-    bool eof;      /* the client has sent its last byte */
-    uint16_t port; /* of ours */
+    bool eof;       /* the client has sent its last byte */
+    uint16_t port;  /* of ours */
+    uint32_t begun; /* requests so far */
     struct kg_addr peer, source;
     struct kg_timer timer;
     struct kg_chain backlog; /* received, not consumed */
@@ -211,6 +214,8 @@ void kg_client_answered(struct kg_client *client);
 void kg_client_abort(struct kg_client *client);
 /* (Re)arms the timer of the state the client is in. */
 void kg_client_touch(struct kg_client *client);
+/* Sets the client's timer; what its end means depends on the state. */
+void kg_client_arm(struct kg_client *client, uint64_t delay_ms);
 void kg_client_reset(struct kg_client *client);
 void kg_client_drain(struct kg_client *client);
 
@@ -222,6 +227,13 @@ void kg_request_answer(struct kg_client *client, unsigned status, struct kg_slic
                        struct kg_slice www_authenticate);
 /* The head was malformed: nothing of it is known but the status. */
 void kg_request_refuse(struct kg_client *client, unsigned status);
+/* Whether a body of `bytes` is over client_max_body_size. */
+static inline bool kg_request_is_too_large(const struct kg_client *client, uint64_t bytes)
+{
+    uint64_t most = client->worker->config->max_body;
+
+    return most > 0 && bytes > most;
+}
 /* Counts and clears it. */
 void kg_request_end(struct kg_client *client);
 void kg_request_signal(struct kg_client *client, enum kg_signal_kind kind);

@@ -56,6 +56,14 @@ static void refuse_body(struct kg_client *client)
         kg_request_refuse(client, 400);
 }
 
+static void refuse_large_body(struct kg_client *client)
+{
+    if (client->request.answering)
+        kg_client_abort(client);
+    else
+        kg_request_answer(client, 413, KG_SLICE(""), KG_SLICE(""));
+}
+
 static size_t relay_chunks(struct kg_client *client, char *ptr, size_t len, const struct kg_input *input)
 {
     struct kg_request *request = &client->request;
@@ -63,8 +71,16 @@ static size_t relay_chunks(struct kg_client *client, char *ptr, size_t len, cons
     struct kg_block *last;
     const char *why;
 
-    if (kg_chunked_decode(&request->chunked, ptr, len, &data, &used, &why) ||
-        !kg_trailers_take(client->worker, &request->trailers_up, &request->chunked,
+    if (kg_chunked_decode(&request->chunked, ptr, len, &data, &used, &why)) {
+        refuse_body(client);
+        return len;
+    }
+    request->body_bytes += data;
+    if (kg_request_is_too_large(client, request->body_bytes)) {
+        refuse_large_body(client);
+        return len;
+    }
+    if (!kg_trailers_take(client->worker, &request->trailers_up, &request->chunked,
                           section_of(&request->chunked, ptr, used), data > 0, &last)) {
         refuse_body(client);
         return len;

@@ -15,6 +15,8 @@ static struct kg_slice default_message(unsigned status)
         return KG_SLICE("Method not allowed");
     case 408:
         return KG_SLICE("Request timeout");
+    case 413:
+        return KG_SLICE("Payload too large");
     case 414:
         return KG_SLICE("URI too long");
     case 431:
@@ -170,6 +172,7 @@ static void begin(struct kg_client *client, size_t head_len)
     };
     kg_snapshot_hold(request->snapshot, worker->index);
     make_id(client);
+    client->begun++;
     kg_count(&worker->stats.requests);
 }
 
@@ -180,12 +183,15 @@ static bool is_idempotent(enum kg_method method)
            method == KG_METHOD_DELETE || method == KG_METHOD_OPTIONS;
 }
 
-static void take_framing(struct kg_request *request, const struct kg_framing *framing, enum kg_method method)
+static void take_framing(struct kg_client *client, const struct kg_framing *framing, enum kg_method method)
 {
+    struct kg_request *request = &client->request;
+    uint32_t most = client->worker->config->keepalive_requests;
+
     request->body = framing->body;
     request->body_left = framing->length;
     request->body_done = framing->body == KG_BODY_NONE;
-    request->keep_alive = framing->keep_alive;
+    request->keep_alive = framing->keep_alive && (most == 0 || client->begun < most);
     request->idempotent = is_idempotent(method);
     request->upgrade = kg_tunnel_wanted(framing, method);
     request->te_trailers = framing->te_trailers && !request->http10;
@@ -319,7 +325,11 @@ void kg_request_begin(struct kg_client *client, size_t head_len)
         kg_request_refuse(client, (unsigned)-rc);
         return;
     }
-    take_framing(request, &framing, worker->head.method);
+    take_framing(client, &framing, worker->head.method);
+    if (kg_request_is_too_large(client, framing.length)) {
+        answer_head(client, 413, KG_SLICE(""), KG_SLICE(""));
+        return;
+    }
     if (!find_route(client, &framing, &target, kg_writer_slice(&path), &match)) {
         answer_head(client, 404, KG_SLICE("no Route matched with those values"), KG_SLICE(""));
         return;

@@ -100,7 +100,7 @@ uint32_t kg_tunnel_patience(const struct kg_client *client)
 
     /* Whoever has to move next sets the time, as for a body. */
     if (kg_sock_pending(&client->sock) > 0)
-        return KG_STALL_MS;
+        return client->worker->config->send_timeout_ms;
     if (kg_sock_pending(&client->request.upstream->sock) > 0)
         return service->write_timeout_ms;
     return service->read_timeout_ms;

@@ -19,11 +19,17 @@ struct kg_proxy_config {
     struct kg_listen_addr listen[KG_LISTENERS_MAX];
     size_t listen_count;
     struct kg_head_limits limits;
-    uint32_t header_timeout_ms;    /* from a head's first byte to its last */
-    uint32_t keepalive_timeout_ms; /* an idle client connection */
-    uint32_t max_connections;      /* clients of one worker; more are closed at once and counted */
-    uint32_t buffers, buffer_size; /* receive buffers of one worker */
-    uint32_t max_idle;             /* idle upstream connections kept for each address */
+    uint32_t header_timeout_ms;            /* from a head's first byte, or from accept, to its last */
+    uint32_t keepalive_timeout_ms;         /* an idle client connection */
+    uint32_t keepalive_requests;           /* for each client connection; 0 = no limit */
+    uint64_t max_body;                     /* bytes of a request's body; 0 = no limit */
+    uint32_t body_timeout_ms;              /* a client that owes body bytes and sends none */
+    uint32_t send_timeout_ms;              /* a client that takes nothing of its answer */
+    uint32_t min_body_rate, min_read_rate; /* bytes a second; 0 = any */
+    uint32_t rate_window_ms;               /* over which they are measured */
+    uint32_t max_connections;              /* clients of one worker; more are closed at once and counted */
+    uint32_t buffers, buffer_size;         /* receive buffers of one worker */
+    uint32_t max_idle;                     /* idle upstream connections kept for each address */
     uint32_t idle_timeout_ms;
     uint32_t consumer_slots;
     uint8_t index_key[32]; /* for the HMAC of keys */
@@ -33,7 +39,7 @@ struct kg_proxy_config {
 /* Figures for /status. Written by the worker alone, relaxed. */
 struct kg_worker_stats {
     _Atomic uint64_t accepted, active, refused, requests, malformed, upstream_connects, upstream_reuses,
-        upstream_errors, starved, banned, tunnels;
+        upstream_errors, starved, banned, slow, tunnels;
 };
 
 struct kg_worker;
