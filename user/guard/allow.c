@@ -80,6 +80,10 @@ int kg_allow_open(struct kg_guard *guard, const struct kg_net *nets, struct kg_e
     for (size_t i = 0; i < guard->config.allow_count; i++)
         append(guard, &(struct kg_allow_record){ .net = nets[i] });
     guard->config_allow = guard->allow_count;
+    guard->trusted = kg_calloc(guard->config.trusted_count + 1, sizeof(*guard->trusted));
+    for (size_t i = 0; i < guard->config.trusted_count; i++)
+        guard->trusted[i] = guard->config.trusted[i];
+    guard->config.trusted = NULL;
     rc = kg_store_each_allow(guard->store, append_stored, guard);
     if (rc)
         return kg_error_set(err, -rc, "the stored allow-list cannot be read: %s", strerror(-rc));
@@ -101,6 +105,7 @@ int kg_allow_open(struct kg_guard *guard, const struct kg_net *nets, struct kg_e
 void kg_allow_close(struct kg_guard *guard)
 {
     free(guard->allow);
+    free(guard->trusted);
     free(guard->own);
 }
 
@@ -174,6 +179,11 @@ int kg_ban_permitted(const struct kg_guard *guard, const struct kg_addr *source,
     if (is_own(guard, source))
         return kg_error_set(err, EPERM, "%s is this host's own%s and cannot be banned", text,
                             source->family == 4 ? " address" : " network");
+    for (size_t i = 0; i < guard->config.trusted_count; i++) {
+        if (kg_net_overlaps(&guard->trusted[i], source))
+            return kg_error_set(err, EPERM, "%s cannot be banned: %s is in http.trusted_proxies", text,
+                                kg_net_text(&guard->trusted[i], net));
+    }
     for (size_t i = 0; i < guard->allow_count; i++) {
         if (kg_net_overlaps(&guard->allow[i].net, source))
             return kg_error_set(err, EPERM, "%s cannot be banned: %s is on the allow-list", text,

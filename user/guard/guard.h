@@ -33,6 +33,8 @@ struct kg_guard_config {
     uint32_t sources;           /* size of the table of sources with failures */
     const struct kg_net *allow; /* never banned, from keygate.yaml */
     size_t allow_count;
+    const struct kg_net *trusted; /* proxies: never banned either */
+    size_t trusted_count;
     unsigned workers;
 };
 

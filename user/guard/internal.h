@@ -69,7 +69,7 @@ struct kg_counters {
 
 struct kg_guard {
     struct kg_store *store;
-    struct kg_guard_config config; /* its allow pointer is not kept */
+    struct kg_guard_config config; /* its allow and trusted pointers are not kept */
     char *dir;
     bool made_dir;
     int dir_lock; /* held while we live; -1 before */
@@ -91,7 +91,8 @@ struct kg_guard {
 
     struct kg_allow_record *allow; /* config_allow from keygate.yaml, then those of the store */
     size_t allow_count, config_allow;
-    struct kg_addr *own; /* the host's addresses */
+    struct kg_net *trusted; /* proxies; config.trusted_count of them */
+    struct kg_addr *own;    /* the host's addresses */
     size_t own_count;
 
     struct kg_counters counters;

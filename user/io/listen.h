@@ -9,6 +9,8 @@
 struct kg_listen_addr {
     struct kg_addr addr;
     uint16_t port;
+    bool tls;            /* "ssl": connections begin with a TLS handshake */
+    bool proxy_protocol; /* …or, before that, with a PROXY protocol header */
 };
 
 /* Writes "192.0.2.1:80" or "[2001:db8::1]:80" and returns out. */

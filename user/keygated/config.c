@@ -347,6 +347,7 @@ int kg_config_load(const char *file, const char *const *sets, size_t set_count, 
 void kg_config_free(struct kg_config *config)
 {
     free(config->guard.allow);
+    free(config->http.trusted_proxies);
     memset(config, 0, sizeof(*config));
 }
 
@@ -367,6 +368,8 @@ void kg_config_guard(const struct kg_config *config, struct kg_guard_config *gua
         .sources = config->guard.sources,
         .allow = config->guard.allow,
         .allow_count = config->guard.allow_count,
+        .trusted = config->http.trusted_proxies,
+        .trusted_count = config->http.trusted_count,
         .workers = config->workers,
     };
     memcpy(guard->interfaces, config->xdp.interfaces, sizeof(guard->interfaces));

@@ -44,7 +44,11 @@ struct kg_config {
         uint32_t rate_window;
         uint32_t max_connections; /* for each worker */
         uint32_t buffer_size;
-        uint32_t buffers; /* a power of two, as the kernel's buffer rings want it */
+        uint32_t buffers;               /* a power of two, as the kernel's buffer rings want it */
+        struct kg_net *trusted_proxies; /* owned; NULL when there is none */
+        size_t trusted_count;
+        char real_ip_header[65];    /* a header's name, or "proxy_protocol" */
+        uint32_t real_ip_recursive; /* 0 or 1 */
     } http;
     struct {
         uint32_t max_idle;

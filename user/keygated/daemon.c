@@ -117,6 +117,7 @@ static const struct {
     { "connections_active", offsetof(struct kg_worker_stats, active) },
     { "connections_refused", offsetof(struct kg_worker_stats, refused) },
     { "connections_banned", offsetof(struct kg_worker_stats, banned) },
+    { "requests_banned", offsetof(struct kg_worker_stats, requests_banned) },
     { "total_requests", offsetof(struct kg_worker_stats, requests) },
     { "clients_too_slow", offsetof(struct kg_worker_stats, slow) },
     { "malformed_requests", offsetof(struct kg_worker_stats, malformed) },
@@ -292,6 +293,15 @@ static int open_admin(struct kg_daemon *daemon, struct kg_error *err)
     return kg_admin_open(&config, &parts, &daemon->admin, err);
 }
 
+/* Until there is TLS. */
+static int refuse_tls(const struct kg_listen_addr *at, struct kg_error *err)
+{
+    char text[KG_ADDR_TEXT];
+
+    return kg_error_set(err, ENOTSUP, "cannot listen on %s with ssl: keygate does not speak TLS yet",
+                        kg_listen_text(at, text));
+}
+
 static int open_listeners(struct kg_daemon *daemon, struct kg_error *err)
 {
     size_t count = daemon->proxy.listen_count, workers = daemon->config->workers;
@@ -301,7 +311,8 @@ static int open_listeners(struct kg_daemon *daemon, struct kg_error *err)
     for (size_t i = 0; i < workers * KG_LISTENERS_MAX; i++)
         daemon->listeners[i] = -1;
     for (size_t i = 0; i < count; i++) {
-        int rc = kg_listen_open(&daemon->proxy.listen[i], (unsigned)workers, column, err);
+        const struct kg_listen_addr *at = &daemon->proxy.listen[i];
+        int rc = at->tls ? refuse_tls(at, err) : kg_listen_open(at, (unsigned)workers, column, err);
 
         if (rc < 0)
             return rc;
@@ -434,6 +445,8 @@ static void fill_proxy(struct kg_daemon *daemon)
         .min_read_rate = config->http.min_read_rate,
         .rate_window_ms = config->http.rate_window,
         .max_connections = config->http.max_connections,
+        .trusted = { config->http.trusted_proxies, config->http.trusted_count },
+        .real_ip_recursive = config->http.real_ip_recursive,
         .buffers = config->http.buffers,
         .buffer_size = config->http.buffer_size,
         .max_idle = config->upstream.max_idle,
@@ -441,6 +454,8 @@ static void fill_proxy(struct kg_daemon *daemon)
         .consumer_slots = config->guard.consumer_slots,
         .control_fd = daemon->event_fd,
     };
+    if (strcmp(config->http.real_ip_header, "proxy_protocol") != 0)
+        daemon->proxy.real_ip_header = kg_slice_str(config->http.real_ip_header);
     memcpy(daemon->proxy.listen, config->listen, config->listen_count * sizeof(config->listen[0]));
     kg_store_index_key(daemon->store, daemon->proxy.index_key);
 }

@@ -267,8 +267,28 @@ static int apply_text(const struct reading *r, const yaml_node_t *node, void *fi
     return 0;
 }
 
+/* The words behind the address, with a space before each; none twice. */
+static bool parse_listen_words(struct kg_slice words, struct kg_listen_addr *out)
+{
+    while (words.len > 0) {
+        struct kg_slice rest = kg_slice_of(words.ptr + 1, words.len - 1);
+        struct kg_slice word = kg_slice_of(rest.ptr, kg_slice_find(rest, ' '));
+        bool *flag = NULL;
+
+        if (kg_slice_eq(word, KG_SLICE("ssl")))
+            flag = &out->tls;
+        if (kg_slice_eq(word, KG_SLICE("proxy_protocol")))
+            flag = &out->proxy_protocol;
+        if (!flag || *flag)
+            return false;
+        *flag = true;
+        words = kg_slice_of(rest.ptr + word.len, rest.len - word.len);
+    }
+    return true;
+}
+
 /* "IPv4:port" or "[IPv6]:port". */
-static bool parse_listen(struct kg_slice text, struct kg_listen_addr *out)
+static bool parse_listen_address(struct kg_slice text, struct kg_listen_addr *out)
 {
     size_t colon = text.len;
     uint64_t port;
@@ -294,8 +314,13 @@ static int add_listen(const struct reading *r, const yaml_node_t *node)
     struct kg_config *config = r->config;
     struct kg_listen_addr one = { 0 };
 
-    if (!parse_listen(scalar(node), &one))
+    struct kg_slice text = scalar(node);
+    size_t space = kg_slice_find(text, ' ');
+
+    if (!parse_listen_address(kg_slice_of(text.ptr, space), &one))
         return refuse(r, node, "IPv4:port or [IPv6]:port with a port from 1 to 65535");
+    if (!parse_listen_words(kg_slice_of(text.ptr + space, text.len - space), &one))
+        return refuse(r, node, "nothing behind an address but the words ssl and proxy_protocol");
     for (size_t i = 0; i < config->listen_count; i++) {
         if (config->listen[i].port == one.port && kg_addr_eq(&config->listen[i].addr, &one.addr))
             return refuse_repeated(r, node);
@@ -333,23 +358,30 @@ static int add_interface(const struct reading *r, const yaml_node_t *node)
     return 0;
 }
 
+/* The list of networks that a setting is about. */
+static struct kg_net **networks_of(const struct kg_setting *setting, struct kg_config *config, size_t **count)
+{
+    bool allow = setting->offset == offsetof(struct kg_config, guard.allow);
+
+    *count = allow ? &config->guard.allow_count : &config->http.trusted_count;
+    return allow ? &config->guard.allow : &config->http.trusted_proxies;
+}
+
 static int add_network(const struct reading *r, const yaml_node_t *node)
 {
-    struct kg_config *config = r->config;
-    struct kg_net net = { 0 };
+    size_t *count;
+    struct kg_net *nets = *networks_of(r->setting, r->config, &count), net = { 0 };
     int rc = kg_net_parse(scalar(node), &net);
 
     if (rc == -EDOM)
         return refuse(r, node, "a network whose host bits are zero, such as 10.0.0.0/8");
     if (rc)
         return refuse(r, node, "an address or a network, such as 192.0.2.7 or 10.0.0.0/8");
-    for (size_t i = 0; i < config->guard.allow_count; i++) {
-        const struct kg_net *other = &config->guard.allow[i];
-
-        if (other->prefix_len == net.prefix_len && kg_addr_eq(&other->addr, &net.addr))
+    for (size_t i = 0; i < *count; i++) {
+        if (nets[i].prefix_len == net.prefix_len && kg_addr_eq(&nets[i].addr, &net.addr))
             return refuse_repeated(r, node);
     }
-    config->guard.allow[config->guard.allow_count++] = net;
+    nets[(*count)++] = net;
     return 0;
 }
 
@@ -366,9 +398,12 @@ static void start_list(const struct kg_setting *setting, struct kg_config *confi
         config->xdp.interface_count = 0;
         return;
     }
-    free(config->guard.allow);
-    config->guard.allow = count > 0 ? kg_calloc(count, sizeof(*config->guard.allow)) : NULL;
-    config->guard.allow_count = 0;
+    size_t *filled;
+    struct kg_net **nets = networks_of(setting, config, &filled);
+
+    free(*nets);
+    *nets = count > 0 ? kg_calloc(count, sizeof(**nets)) : NULL;
+    *filled = 0;
 }
 
 static int apply_element(const struct reading *r, const yaml_node_t *node)

@@ -21,7 +21,7 @@ enum kg_setting_type {
     KG_SETTING_PATH,       /* char[max + 1], absolute */
     KG_SETTING_LISTEN,     /* kg_config.listen */
     KG_SETTING_INTERFACES, /* kg_config.xdp.interfaces */
-    KG_SETTING_NETWORKS,   /* kg_config.guard.allow */
+    KG_SETTING_NETWORKS,   /* kg_config.guard.allow and http.trusted_proxies */
 };
 
 struct kg_setting {
@@ -35,7 +35,7 @@ struct kg_setting {
                           most elements */
 };
 
-#define KG_SETTINGS         38
+#define KG_SETTINGS         41
 #define KG_SETTING_PATH_MAX 64 /* longest path that is looked at; no known one is longer */
 
 #define KG_SETTING_GOT 400 /* room for kg_setting_describe(); a control byte takes six in JSON */

@@ -12,6 +12,7 @@
 #define KIB    1024u
 
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
+static const char *const booleans[] = { "false", "true", NULL };
 static const char *const xdp_modes[] = { "auto", "native", "generic", NULL };
 _Static_assert(KG_LOG_ERROR == 0 && KG_LOG_DEBUG == 3, "log_levels follows enum kg_log_level");
 _Static_assert(KG_XDP_AUTO == 0 && KG_XDP_GENERIC == 2, "xdp_modes follows enum kg_xdp_mode");
@@ -22,8 +23,10 @@ _Static_assert(sizeof(enum kg_log_level) == 4 && sizeof(enum kg_xdp_mode) == 4,
 #define TEXT_MAX(name) (sizeof(((struct kg_config *)0)->name) - 1)
 
 const struct kg_setting kg_settings[KG_SETTINGS] = {
-    { "listen", "[\"127.0.0.1:9080\"]", "Addresses to take requests on: IPv4:port or [IPv6]:port.", NULL,
-      FIELD(listen), KG_SETTING_LISTEN, 1, KG_CONFIG_LISTEN_MAX },
+    { "listen", "[\"127.0.0.1:9080\"]",
+      "Addresses to take requests on: IPv4:port or [IPv6]:port, then, if wanted, the words ssl and "
+      "proxy_protocol.",
+      NULL, FIELD(listen), KG_SETTING_LISTEN, 1, KG_CONFIG_LISTEN_MAX },
     { "workers", "0", "Threads that serve traffic; 0 = one for each CPU.", NULL, FIELD(workers),
       KG_SETTING_COUNT, 0, KG_WORKERS_MAX },
     { "user", "keygate",
@@ -79,6 +82,15 @@ const struct kg_setting kg_settings[KG_SETTINGS] = {
       KG_SETTING_SIZE, 1 * KIB, 64 * KIB },
     { "http.buffers", "512", "Number of receive buffers, for each worker; a power of two.", NULL,
       FIELD(http.buffers), KG_SETTING_POWER, 16, 32768 },
+    { "http.trusted_proxies", "[]",
+      "Addresses and networks of proxies in front of keygate, which are believed whose requests they bring.",
+      NULL, FIELD(http.trusted_proxies), KG_SETTING_NETWORKS, 0, 1024 },
+    { "http.real_ip_header", "X-Forwarded-For",
+      "The header in which they name the client's address; proxy_protocol = none but the PROXY protocol's.",
+      NULL, FIELD(http.real_ip_header), KG_SETTING_NAME, 0, TEXT_MAX(http.real_ip_header) },
+    { "http.real_ip_recursive", "true",
+      "true = the last address there that is no trusted proxy's; false = just the last one.", booleans,
+      FIELD(http.real_ip_recursive), KG_SETTING_CHOICE, 0, 0 },
 
     { "upstream.max_idle", "64",
       "Most idle connections kept for reuse, for each worker and upstream address.", NULL,

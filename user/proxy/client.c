@@ -27,7 +27,8 @@ void kg_client_touch(struct kg_client *client)
 
     switch (client->state) {
     case KG_CLIENT_IDLE:
-        kg_client_arm(client, client->begun > 0 ? config->keepalive_timeout_ms : config->header_timeout_ms);
+        if (client->begun > 0)
+            kg_client_arm(client, config->keepalive_timeout_ms);
         return;
     case KG_CLIENT_CONNECT:
         client->request.pace.turn = KG_TURN_NONE;
@@ -73,7 +74,7 @@ void kg_client_reset(struct kg_client *client)
 
 void kg_client_drain(struct kg_client *client)
 {
-    if (client->state == KG_CLIENT_IDLE)
+    if (client->state == KG_CLIENT_IDLE || client->state == KG_CLIENT_PROXY_HEADER)
         close_client(client, false);
 }
 
@@ -176,6 +177,11 @@ static void next_request(struct kg_client *client)
     kg_sock_receive_all(&client->sock);
 }
 
+void kg_client_begin(struct kg_client *client)
+{
+    next_request(client);
+}
+
 /*
  * More of a head that was incomplete: whether another look can tell anything new. Without it, a head that
  * comes byte by byte would be parsed from its start for each of them.
@@ -259,6 +265,7 @@ static const struct {
     void (*bytes)(struct kg_client *client, const struct kg_input *input);
     void (*timeout)(struct kg_client *client);
 } states[KG_CLIENT_STATES] = {
+    [KG_CLIENT_PROXY_HEADER] = { kg_proxy_header_bytes, kg_client_abort },
     [KG_CLIENT_IDLE] = { head_bytes, kg_client_abort },
     [KG_CLIENT_HEAD] = { head_bytes, head_timeout },
     [KG_CLIENT_CONNECT] = { running_bytes, connect_timeout },
@@ -422,7 +429,8 @@ void kg_client_accept(struct kg_worker *worker, int fd, uint32_t listener)
         return;
     }
     client->worker = worker;
-    client->peer = addr;
+    client->peer = client->near = addr;
+    client->trusted = kg_net_list_has(&worker->config->trusted, &addr);
     client->source = source;
     client->port = worker->config->listen[listener].port;
     client->next = worker->clients;
@@ -432,5 +440,12 @@ void kg_client_accept(struct kg_worker *worker, int fd, uint32_t listener)
     worker->clients = client;
     worker->client_count++;
     atomic_store_explicit(&worker->stats.active, worker->client_count, memory_order_relaxed);
-    next_request(client);
+    /* For all that comes before the first request is begun. */
+    kg_client_arm(client, worker->config->header_timeout_ms);
+    if (!worker->config->listen[listener].proxy_protocol) {
+        kg_client_begin(client);
+        return;
+    }
+    set_state(client, KG_CLIENT_PROXY_HEADER);
+    kg_sock_receive_all(&client->sock);
 }

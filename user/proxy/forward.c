@@ -68,20 +68,33 @@ static void put_list(const struct kg_head *head, enum kg_header_id id, struct kg
     KG_PUT(out, "\r\n");
 }
 
+/* What a trusted proxy says of where the client came to, else what we see ourselves. */
+static void put_origin(struct kg_client *client, const struct kg_framing *framing, struct kg_writer *out)
+{
+    struct kg_slice proto = kg_trust_value(client, KG_SLICE("X-Forwarded-Proto")),
+                    host = kg_trust_value(client, KG_SLICE("X-Forwarded-Host")),
+                    said = kg_trust_value(client, KG_SLICE("X-Forwarded-Port"));
+    uint16_t port;
+
+    put_header(out, KG_SLICE("X-Forwarded-Proto"), proto.len > 0 ? proto : KG_SLICE("http"));
+    if (host.len > 0 || (framing->host.len > 0 && kg_host_split(framing->host, &host, &port) == 0))
+        put_header(out, KG_SLICE("X-Forwarded-Host"), host);
+    if (said.len > 0)
+        put_header(out, KG_SLICE("X-Forwarded-Port"), said);
+    else
+        put_number(out, KG_SLICE("X-Forwarded-Port"), client->port);
+}
+
 static void put_forwarded(struct kg_client *client, const struct kg_framing *framing,
                           const struct kg_target *target, struct kg_slice prefix, struct kg_writer *out)
 {
     const struct kg_head *head = &client->worker->head;
     char text[KG_ADDR_TEXT];
-    struct kg_slice peer = kg_slice_str(kg_addr_text(&client->peer, text)), host;
-    uint16_t port;
 
-    put_header(out, KG_SLICE("X-Real-IP"), peer);
-    put_list(head, KG_H_X_FORWARDED_FOR, KG_SLICE("X-Forwarded-For"), peer, out);
-    put_header(out, KG_SLICE("X-Forwarded-Proto"), KG_SLICE("http"));
-    if (framing->host.len > 0 && kg_host_split(framing->host, &host, &port) == 0)
-        put_header(out, KG_SLICE("X-Forwarded-Host"), host);
-    put_number(out, KG_SLICE("X-Forwarded-Port"), client->port);
+    put_header(out, KG_SLICE("X-Real-IP"), kg_slice_str(kg_addr_text(kg_request_address(client), text)));
+    put_list(head, KG_H_X_FORWARDED_FOR, KG_SLICE("X-Forwarded-For"),
+             kg_slice_str(kg_addr_text(&client->near, text)), out);
+    put_origin(client, framing, out);
     put_header(out, KG_SLICE("X-Forwarded-Path"), target->path);
     if (client->request.route->strip_path && prefix.len > 0 && !kg_slice_eq(prefix, KG_SLICE("/")))
         put_header(out, KG_SLICE("X-Forwarded-Prefix"), prefix);

@@ -59,6 +59,8 @@ struct kg_request {
     const struct kg_service *service;
     const struct kg_consumer *consumer;
     char id[KG_REQUEST_ID];
+    struct kg_addr address; /* of the client, by a trusted proxy's word; family 0: see kg_request_address */
+    bool https;             /* …which came to that proxy by https */
     /* The client's side. */
     enum kg_body body;
     uint64_t body_left;
@@ -90,12 +92,13 @@ struct kg_request {
 };
 
 enum kg_client_state {
-    KG_CLIENT_IDLE,    /* between requests: nothing received of the next */
-    KG_CLIENT_HEAD,    /* part of a head received */
-    KG_CLIENT_CONNECT, /* a request waits for its upstream connection */
-    KG_CLIENT_RELAY,   /* request and answer are on their way */
-    KG_CLIENT_TUNNEL,  /* switched by a 101: bytes both ways */
-    KG_CLIENT_LINGER,  /* answered early: waits for the client to stop sending */
+    KG_CLIENT_PROXY_HEADER, /* awaits the header of the PROXY protocol */
+    KG_CLIENT_IDLE,         /* between requests: nothing received of the next */
+    KG_CLIENT_HEAD,         /* part of a head received */
+    KG_CLIENT_CONNECT,      /* a request waits for its upstream connection */
+    KG_CLIENT_RELAY,        /* request and answer are on their way */
+    KG_CLIENT_TUNNEL,       /* switched by a 101: bytes both ways */
+    KG_CLIENT_LINGER,       /* answered early: waits for the client to stop sending */
     KG_CLIENT_CLOSED,
     KG_CLIENT_STATES,
 };
@@ -105,10 +108,12 @@ struct kg_client {
     struct kg_worker *worker;
     struct kg_client *next, **link; /* worker->clients */
     enum kg_client_state state;
-    bool eof;       /* the client has sent its last byte */
-    uint16_t port;  /* of ours */
-    uint32_t begun; /* requests so far */
-    struct kg_addr peer, source;
+    bool eof;                    /* the client has sent its last byte */
+    uint16_t port;               /* of ours */
+    uint32_t begun;              /* requests so far */
+    bool trusted;                /* what `near` says of others is believed */
+    struct kg_addr peer, source; /* of the socket */
+    struct kg_addr near;         /* the peer, or whom a trusted one names in its PROXY header */
     struct kg_timer timer;
     struct kg_chain backlog; /* received, not consumed */
     struct kg_request request;
@@ -206,7 +211,26 @@ static inline void kg_count(_Atomic uint64_t *counter)
     kg_usage_add(counter, 1);
 }
 
+/* Whom the running request comes from: the client's own address, as far as we believe to know it. */
+static inline const struct kg_addr *kg_request_address(const struct kg_client *client)
+{
+    return client->request.address.family ? &client->request.address : &client->near;
+}
+
+/* trust.c */
+/* worker->head holds the request's head: takes from it what a trusted proxy may say. */
+void kg_trust_begin(struct kg_client *client);
+/* The first value of a header if its sender is trusted, else empty. */
+struct kg_slice kg_trust_value(const struct kg_client *client, struct kg_slice name);
+/* Whether whoever is behind the peer is banned. */
+bool kg_trust_is_banned(struct kg_client *client);
+
+/* proxy_header.c */
+void kg_proxy_header_bytes(struct kg_client *client, const struct kg_input *input);
+
 /* client.c */
+/* Its first request may come; some bytes of it may be in the backlog. */
+void kg_client_begin(struct kg_client *client);
 void kg_client_accept(struct kg_worker *worker, int fd, uint32_t listener);
 /* The answer's last byte is queued: ends the request once it has gone out. */
 void kg_client_answered(struct kg_client *client);

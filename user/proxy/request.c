@@ -41,7 +41,7 @@ static void make_id(struct kg_client *client)
 void kg_request_signal(struct kg_client *client, enum kg_signal_kind kind)
 {
     struct kg_worker *worker = client->worker;
-    struct kg_signal signal = { .source = client->source, .kind = kind };
+    struct kg_signal signal = { .source = kg_addr_source(kg_request_address(client)), .kind = kind };
 
     if (kg_signal_push(&worker->signals, &signal))
         worker->untold = true;
@@ -173,6 +173,7 @@ static void begin(struct kg_client *client, size_t head_len)
     kg_snapshot_hold(request->snapshot, worker->index);
     make_id(client);
     client->begun++;
+    kg_trust_begin(client);
     kg_count(&worker->stats.requests);
 }
 
@@ -224,10 +225,12 @@ static void ask_for_https(struct kg_client *client, const struct kg_framing *fra
                           const struct kg_target *target)
 {
     struct kg_writer location = kg_writer_of(client->worker->scratch, KG_QUERY_SCRATCH);
-    struct kg_slice authority = target->authority.len ? target->authority : framing->host, host = { 0 };
+    struct kg_slice authority = kg_trust_value(client, KG_SLICE("X-Forwarded-Host")), host = { 0 };
     unsigned status = client->request.route->https_redirect_status;
     uint16_t port;
 
+    if (authority.len == 0)
+        authority = target->authority.len ? target->authority : framing->host;
     if (status == 426 || authority.len == 0 || kg_host_split(authority, &host, &port) ||
         kg_slice_eq(target->path, KG_SLICE("*"))) {
         answer_head(client, 426, KG_SLICE("Please use HTTPS protocol"), KG_SLICE(""));
@@ -326,6 +329,11 @@ void kg_request_begin(struct kg_client *client, size_t head_len)
         return;
     }
     take_framing(client, &framing, worker->head.method);
+    if (kg_trust_is_banned(client)) {
+        kg_count(&worker->stats.requests_banned);
+        answer_head(client, 403, KG_SLICE("Address is banned"), KG_SLICE(""));
+        return;
+    }
     if (kg_request_is_too_large(client, framing.length)) {
         answer_head(client, 413, KG_SLICE(""), KG_SLICE(""));
         return;
@@ -336,7 +344,7 @@ void kg_request_begin(struct kg_client *client, size_t head_len)
     }
     request->route = match.route;
     request->service = match.route->service;
-    if (match.route->https_only) {
+    if (match.route->https_only && !request->https) {
         ask_for_https(client, &framing, &target);
         return;
     }

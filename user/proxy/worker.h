@@ -8,6 +8,7 @@
 #define KG_PROXY_WORKER_H
 
 #include "base/error.h"
+#include "http/forwarded.h"
 #include "http/head.h"
 #include "io/listen.h"
 #include "model/snapshot.h"
@@ -28,8 +29,11 @@ struct kg_proxy_config {
     uint32_t min_body_rate, min_read_rate; /* bytes a second; 0 = any */
     uint32_t rate_window_ms;               /* over which they are measured */
     uint32_t max_connections;              /* clients of one worker; more are closed at once and counted */
-    uint32_t buffers, buffer_size;         /* receive buffers of one worker */
-    uint32_t max_idle;                     /* idle upstream connections kept for each address */
+    struct kg_net_list trusted;            /* proxies that are believed */
+    struct kg_slice real_ip_header; /* where they name the client; empty: nowhere but in a PROXY header */
+    bool real_ip_recursive;
+    uint32_t buffers, buffer_size; /* receive buffers of one worker */
+    uint32_t max_idle;             /* idle upstream connections kept for each address */
     uint32_t idle_timeout_ms;
     uint32_t consumer_slots;
     uint8_t index_key[32]; /* for the HMAC of keys */
@@ -39,7 +43,7 @@ struct kg_proxy_config {
 /* Figures for /status. Written by the worker alone, relaxed. */
 struct kg_worker_stats {
     _Atomic uint64_t accepted, active, refused, requests, malformed, upstream_connects, upstream_reuses,
-        upstream_errors, starved, banned, slow, tunnels;
+        upstream_errors, starved, banned, slow, tunnels, requests_banned;
 };
 
 struct kg_worker;

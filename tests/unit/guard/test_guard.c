@@ -523,6 +523,25 @@ static void another_map_size_brings_the_live_bans_along(void **state)
     }
 }
 
+static void a_trusted_proxy_is_never_banned_and_a_stored_ban_of_one_is_lifted(void **state)
+{
+    struct fixture *f = *state;
+    struct kg_net proxies[] = { net("203.0.113.0/24"), net("2001:db8:a:b::7") };
+    struct kg_addr proxy = addr("203.0.113.9");
+    struct kg_ban_info info;
+
+    assert_int_equal(kg_guard_ban(f->guard, &proxy, 100, &info, &f->err), 0);
+    f->config.trusted = proxies;
+    f->config.trusted_count = 2;
+    restart(f);
+    assert_false(is_banned(f, "203.0.113.9"));
+    assert_never_banned(f, "203.0.113.9");
+    assert_never_banned(f, "2001:db8:a:b::8"); /* its /64 holds a proxy */
+    assert_int_equal(kg_guard_ban(f->guard, &proxy, 100, &info, &f->err), -EPERM);
+    assert_string_equal(f->err.text,
+                        "203.0.113.9 cannot be banned: 203.0.113.0/24 is in http.trusted_proxies");
+}
+
 static void a_banned_source_that_the_config_now_allows_is_free_after_a_restart(void **state)
 {
     struct fixture *f = *state;
@@ -667,6 +686,7 @@ int main(void)
         T(an_unknown_ban_in_the_kernel_is_adopted),
         T(a_lift_that_a_crash_cut_short_is_finished_at_start),
         T(another_map_size_brings_the_live_bans_along),
+        T(a_trusted_proxy_is_never_banned_and_a_stored_ban_of_one_is_lifted),
         T(a_banned_source_that_the_config_now_allows_is_free_after_a_restart),
         T(the_folder_of_a_live_guard_is_not_taken_over),
         T(a_clock_that_is_behind_makes_no_stored_ban_longer),

@@ -415,6 +415,76 @@ static void a_set_that_is_no_assignment_of_one_setting_is_refused(void **state)
     set_refused("=3", "--set : unknown setting");
 }
 
+static void listen_takes_words_behind_an_address(void **state)
+{
+    struct kg_config config;
+    struct kg_error err = { "" };
+
+    assert_int_equal(load_text("listen: ['0.0.0.0:80', '0.0.0.0:443 ssl', '127.0.0.1:81 proxy_protocol',\n"
+                               "  '[::1]:444 ssl proxy_protocol', '[::1]:445 proxy_protocol ssl']\n",
+                               &config, &err),
+                     0);
+    assert_int_equal(config.listen_count, 5);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(config.listen[i].tls, i == 1 || i > 2);
+        assert_int_equal(config.listen[i].proxy_protocol, i > 1);
+    }
+    assert_int_equal(config.listen[3].port, 444);
+    kg_config_free(&config);
+}
+
+static void other_words_behind_an_address_are_refused(void **state)
+{
+    static const char *const bad[] = { "ssl ssl", "http2", "SSL", "ssl  proxy_protocol", "ssl ", "" };
+    char text[200], sentence[300];
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        snprintf(text, sizeof(text), "listen: ['0.0.0.0:80 %s']\n", bad[i]);
+        snprintf(sentence, sizeof(sentence),
+                 "1: listen: expected nothing behind an address but the words ssl and proxy_protocol, got "
+                 "\"0.0.0.0:80 %s\"",
+                 bad[i]);
+        refused(text, sentence);
+    }
+    refused(
+        "listen: ['0.0.0.0 ssl:80']\n",
+        "1: listen: expected IPv4:port or [IPv6]:port with a port from 1 to 65535, got \"0.0.0.0 ssl:80\"");
+    refused("listen: ['0.0.0.0:80', '0.0.0.0:80 ssl']\n",
+            "1: listen: expected no element twice, got \"0.0.0.0:80 ssl\"");
+}
+
+static void the_guard_gets_the_trusted_proxies(void **state)
+{
+    struct kg_guard_config guard;
+    struct kg_config config;
+    struct kg_error err = { "" };
+
+    assert_int_equal(
+        load_text("http: {trusted_proxies: [10.0.0.0/8, '2001:db8::1'], real_ip_header: X-Real-IP,"
+                  " real_ip_recursive: false}\nguard: {allow: [192.0.2.7]}\n",
+                  &config, &err),
+        0);
+    kg_config_guard(&config, &guard);
+    assert_int_equal(guard.allow_count, 1);
+    assert_int_equal(guard.trusted_count, 2);
+    assert_int_equal(guard.trusted[0].prefix_len, 8);
+    assert_int_equal(guard.trusted[1].addr.family, 6);
+    assert_string_equal(config.http.real_ip_header, "X-Real-IP");
+    assert_int_equal(config.http.real_ip_recursive, 0);
+    kg_config_free(&config);
+    refused("http: {trusted_proxies: [10.0.0.1/8]}\n",
+            "1: http.trusted_proxies: expected a network whose host bits are zero, such as 10.0.0.0/8, got "
+            "\"10.0.0.1/8\"");
+    refused("http: {trusted_proxies: [10.0.0.1, 10.0.0.1/32]}\n",
+            "1: http.trusted_proxies: expected no element twice, got \"10.0.0.1/32\"");
+    refused("http: {real_ip_recursive: maybe}\n",
+            "1: http.real_ip_recursive: expected one of false, true, got \"maybe\"");
+    refused(
+        "http: {real_ip_header: 'X Real'}\n",
+        "1: http.real_ip_header: expected a name of letters, digits, '.', '_' and '-', at most 64 bytes, got "
+        "\"X Real\"");
+}
+
 static void the_guard_gets_its_part_in_seconds(void **state)
 {
     struct kg_guard_config guard;
@@ -472,6 +542,9 @@ int main(void)
         cmocka_unit_test(a_syntax_error_names_its_line),
         cmocka_unit_test(a_file_that_cannot_be_read_is_an_error),
         cmocka_unit_test(a_set_that_is_no_assignment_of_one_setting_is_refused),
+        cmocka_unit_test(listen_takes_words_behind_an_address),
+        cmocka_unit_test(other_words_behind_an_address_are_refused),
+        cmocka_unit_test(the_guard_gets_the_trusted_proxies),
         cmocka_unit_test(the_guard_gets_its_part_in_seconds),
     };
 
