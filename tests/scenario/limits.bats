@@ -182,3 +182,48 @@ asked()
         awk '$2 == 1 { print $1 } $2 == 0 { print $1 }' | sort -n)"
     restart_limited
 }
+
+# --- connections ------------------------------------------------------------------------------------------------------------
+
+@test "more connections than max_connections_total are reset, over all workers, and counted" {
+    restart_limited --set http.max_connections_total=10
+    same $'10 closed after 1\n5 reset after 0' "$(slow silent 15)"
+    same 5 "$(server connections_limited)"
+    wait_for has_active 0
+    same $'10 closed after 1' "$(slow silent 10)"
+    restart_limited
+}
+
+@test "more connections of one source than max_connections_per_source are reset, over all workers, and counted" {
+    restart_limited --set http.max_connections_per_source=4
+    same $'4 closed after 1\n3 reset after 0' "$(slow silent 7)"
+    same 3 "$(server connections_limited)"
+    wait_for has_active 0
+    # One source at its limit is none of another's business.
+    (ns_exec "$GW" /usr/bin/python3 "$BATS_TEST_DIRNAME/slow.py" silent 127.0.0.1 9080 4) >"$T/four" 2>&1 3>&- 4>&- &
+    local holder=$!
+    wait_for has_active 4
+    same 404 "$(status_of client_curl /none)"
+    wait "$holder"
+    same '4 closed after 1' "$(<"$T/four")"
+    same 404 "$(status_of gw_curl /none)"
+    restart_limited
+}
+
+@test "a trusted proxy may have any number of connections, each client that its PROXY headers name has not" {
+    restart_limited --set http.max_connections_per_source=2 --set 'http.trusted_proxies=[127.0.0.1]' \
+        --set 'listen=["0.0.0.0:9080", "0.0.0.0:9082 proxy_protocol"]'
+    same '20 closed after 1' "$(slow silent 20)"
+    same $'2 closed after 1\n3 reset after 0' \
+        "$(ns_run "$GW" /usr/bin/python3 "$BATS_TEST_DIRNAME/slow.py" silent 127.0.0.1 9082 5 'PROXY TCP4 203.0.113.4 127.0.0.1 1 9082\r\n')"
+    same '5 closed after 1' \
+        "$(ns_run "$GW" /usr/bin/python3 "$BATS_TEST_DIRNAME/slow.py" silent 127.0.0.1 9082 5 'PROXY UNKNOWN\r\n')"
+    wait_for has_active 0
+    same '200 closed' "$(raw 127.0.0.1 9082 'PROXY TCP4 203.0.113.4 127.0.0.1 1 9082\r\nGET /up/echo HTTP/1.0\r\n\r\n')"
+    restart_limited
+}
+
+has_active()
+{
+    [[ $(server connections_active) -eq $1 ]]
+}

@@ -28,7 +28,7 @@ static bool may_be(struct kg_slice input, struct kg_slice start)
 /* A part of the line up to the next single space, or to its end. */
 static struct kg_slice next_part(struct kg_cursor *line)
 {
-    struct kg_slice rest = kg_slice_of(line->pos, kg_cursor_left(line)), part;
+    struct kg_slice rest = kg_slice_of(line->pos, kg_cursor_left(line)), part = { 0 };
 
     kg_cursor_bytes(line, kg_slice_find(rest, ' '), &part);
     kg_cursor_take(line, ' ');

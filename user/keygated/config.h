@@ -42,7 +42,9 @@ struct kg_config {
         uint32_t min_body_rate; /* bytes a second; 0 = any */
         uint32_t min_read_rate;
         uint32_t rate_window;
-        uint32_t max_connections; /* for each worker */
+        uint32_t max_connections;            /* for each worker */
+        uint32_t max_connections_total;      /* 0 = no limit */
+        uint32_t max_connections_per_source; /* the same */
         uint32_t buffer_size;
         uint32_t buffers;               /* a power of two, as the kernel's buffer rings want it */
         struct kg_net *trusted_proxies; /* owned; NULL when there is none */

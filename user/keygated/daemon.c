@@ -116,6 +116,7 @@ static const struct {
     { "connections_accepted", offsetof(struct kg_worker_stats, accepted) },
     { "connections_active", offsetof(struct kg_worker_stats, active) },
     { "connections_refused", offsetof(struct kg_worker_stats, refused) },
+    { "connections_limited", offsetof(struct kg_worker_stats, limited) },
     { "connections_banned", offsetof(struct kg_worker_stats, banned) },
     { "requests_banned", offsetof(struct kg_worker_stats, requests_banned) },
     { "total_requests", offsetof(struct kg_worker_stats, requests) },
@@ -445,6 +446,8 @@ static void fill_proxy(struct kg_daemon *daemon)
         .min_read_rate = config->http.min_read_rate,
         .rate_window_ms = config->http.rate_window,
         .max_connections = config->http.max_connections,
+        .admission =
+            kg_admission_new(config->http.max_connections_total, config->http.max_connections_per_source),
         .trusted = { config->http.trusted_proxies, config->http.trusted_count },
         .real_ip_recursive = config->http.real_ip_recursive,
         .buffers = config->http.buffers,
@@ -554,6 +557,8 @@ void kg_daemon_free(struct kg_daemon *daemon)
         close(daemon->signal_fd);
     if (daemon->event_fd >= 0)
         close(daemon->event_fd);
+    if (daemon->proxy.admission)
+        kg_admission_free(daemon->proxy.admission);
     kg_wipe(daemon->proxy.index_key, sizeof(daemon->proxy.index_key));
     free(daemon);
 }

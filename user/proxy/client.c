@@ -384,6 +384,9 @@ static void on_closed(struct kg_sock *sock)
     if (client->next)
         client->next->link = client->link;
     worker->client_count--;
+    kg_admission_leave(worker->config->admission);
+    if (client->counted_as.family)
+        kg_admission_leave_source(worker->config->admission, &client->counted_as);
     atomic_store_explicit(&worker->stats.active, worker->client_count, memory_order_relaxed);
     free(client);
 }
@@ -405,8 +408,57 @@ static void refuse(int fd, _Atomic uint64_t *counter)
     close(fd);
 }
 
+bool kg_client_count_source(struct kg_client *client, const struct kg_addr *source)
+{
+    struct kg_worker *worker = client->worker;
+
+    if (!kg_admission_enter_source(worker->config->admission, source)) {
+        kg_count(&worker->stats.limited);
+        return false;
+    }
+    client->counted_as = *source;
+    return true;
+}
+
+/* NULL when the ring has no slot for it. */
+static struct kg_client *new_client(struct kg_worker *worker, int fd, const struct kg_addr *peer)
+{
+    struct kg_client *client = kg_calloc(1, sizeof(*client));
+
+    if (kg_sock_open(&client->sock, &worker->ring, fd, &client_ops)) {
+        free(client);
+        return NULL;
+    }
+    client->worker = worker;
+    client->peer = client->near = *peer;
+    client->source = kg_addr_source(peer);
+    client->trusted = kg_net_list_has(&worker->config->trusted, peer);
+    client->next = worker->clients;
+    client->link = &worker->clients;
+    if (client->next)
+        client->next->link = &client->next;
+    worker->clients = client;
+    worker->client_count++;
+    atomic_store_explicit(&worker->stats.active, worker->client_count, memory_order_relaxed);
+    return client;
+}
+
+static void begin(struct kg_client *client, const struct kg_listen_addr *at)
+{
+    client->port = at->port;
+    /* For all that comes before the first request is begun. */
+    kg_client_arm(client, client->worker->config->header_timeout_ms);
+    if (!at->proxy_protocol) {
+        kg_client_begin(client);
+        return;
+    }
+    set_state(client, KG_CLIENT_PROXY_HEADER);
+    kg_sock_receive_all(&client->sock);
+}
+
 void kg_client_accept(struct kg_worker *worker, int fd, uint32_t listener)
 {
+    struct kg_admission *admission = worker->config->admission;
     struct sockaddr_storage peer;
     socklen_t len = sizeof(peer);
 
@@ -422,30 +474,20 @@ void kg_client_accept(struct kg_worker *worker, int fd, uint32_t listener)
         refuse(fd, &worker->stats.banned);
         return;
     }
-    struct kg_client *client = kg_calloc(1, sizeof(*client));
-    if (kg_sock_open(&client->sock, &worker->ring, fd, &client_ops)) {
-        free(client);
+    if (!kg_admission_enter(admission)) {
+        refuse(fd, &worker->stats.limited);
+        return;
+    }
+    struct kg_client *client = new_client(worker, fd, &addr);
+    if (!client) {
+        kg_admission_leave(admission);
         refuse(fd, &worker->stats.refused);
         return;
     }
-    client->worker = worker;
-    client->peer = client->near = addr;
-    client->trusted = kg_net_list_has(&worker->config->trusted, &addr);
-    client->source = source;
-    client->port = worker->config->listen[listener].port;
-    client->next = worker->clients;
-    client->link = &worker->clients;
-    if (client->next)
-        client->next->link = &client->next;
-    worker->clients = client;
-    worker->client_count++;
-    atomic_store_explicit(&worker->stats.active, worker->client_count, memory_order_relaxed);
-    /* For all that comes before the first request is begun. */
-    kg_client_arm(client, worker->config->header_timeout_ms);
-    if (!worker->config->listen[listener].proxy_protocol) {
-        kg_client_begin(client);
+    /* A trusted proxy brings many clients. */
+    if (!client->trusted && !kg_client_count_source(client, &client->source)) {
+        kg_client_reset(client);
         return;
     }
-    set_state(client, KG_CLIENT_PROXY_HEADER);
-    kg_sock_receive_all(&client->sock);
+    begin(client, &worker->config->listen[listener]);
 }

@@ -114,6 +114,7 @@ struct kg_client {
     bool trusted;                /* what `near` says of others is believed */
     struct kg_addr peer, source; /* of the socket */
     struct kg_addr near;         /* the peer, or whom a trusted one names in its PROXY header */
+    struct kg_addr counted_as;   /* a source at the admission; family 0: none */
     struct kg_timer timer;
     struct kg_chain backlog; /* received, not consumed */
     struct kg_request request;
@@ -229,6 +230,8 @@ bool kg_trust_is_banned(struct kg_client *client);
 void kg_proxy_header_bytes(struct kg_client *client, const struct kg_input *input);
 
 /* client.c */
+/* Counts the connection as one of this source: false when that has too many. Once for each connection. */
+bool kg_client_count_source(struct kg_client *client, const struct kg_addr *source);
 /* Its first request may come; some bytes of it may be in the backlog. */
 void kg_client_begin(struct kg_client *client);
 void kg_client_accept(struct kg_worker *worker, int fd, uint32_t listener);

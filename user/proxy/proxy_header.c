@@ -34,5 +34,11 @@ void kg_proxy_header_bytes(struct kg_client *client, const struct kg_input *inpu
         kg_client_reset(client);
         return;
     }
+    /* Unlike headers, this is one client's for as long as the connection lives. */
+    struct kg_addr source = kg_addr_source(&client->near);
+    if (!client->trusted && !client->counted_as.family && !kg_client_count_source(client, &source)) {
+        kg_client_reset(client);
+        return;
+    }
     kg_client_begin(client);
 }

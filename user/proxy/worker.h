@@ -13,6 +13,7 @@
 #include "io/listen.h"
 #include "model/snapshot.h"
 #include "model/usage.h"
+#include "proxy/admission.h"
 
 #define KG_LISTENERS_MAX 16
 
@@ -29,6 +30,7 @@ struct kg_proxy_config {
     uint32_t min_body_rate, min_read_rate; /* bytes a second; 0 = any */
     uint32_t rate_window_ms;               /* over which they are measured */
     uint32_t max_connections;              /* clients of one worker; more are closed at once and counted */
+    struct kg_admission *admission;        /* shared by all workers */
     struct kg_net_list trusted;            /* proxies that are believed */
     struct kg_slice real_ip_header; /* where they name the client; empty: nowhere but in a PROXY header */
     bool real_ip_recursive;
@@ -43,7 +45,7 @@ struct kg_proxy_config {
 /* Figures for /status. Written by the worker alone, relaxed. */
 struct kg_worker_stats {
     _Atomic uint64_t accepted, active, refused, requests, malformed, upstream_connects, upstream_reuses,
-        upstream_errors, starved, banned, slow, tunnels, requests_banned;
+        upstream_errors, starved, banned, slow, tunnels, requests_banned, limited;
 };
 
 struct kg_worker;
