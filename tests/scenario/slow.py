@@ -103,12 +103,15 @@ def read(host, port, path, rate):
 
 
 def silent(host, port, count, text=""):
-    begun = {}
+    begun, ends = {}, collections.defaultdict(list)
     for _ in range(int(count)):
-        begun[connect(host, port)] = [time.monotonic(), ""]
-    ends = collections.defaultdict(list)
-    for sock in begun:
-        sock.sendall(text.encode().decode("unicode_escape").encode("latin-1"))
+        start = time.monotonic()
+        try:
+            sock = connect(host, port)
+            sock.sendall(text.encode().decode("unicode_escape").encode("latin-1"))
+            begun[sock] = [start, ""]
+        except (ConnectionResetError, BrokenPipeError):
+            ends["reset"].append(time.monotonic() - start)
     last = time.monotonic() + LIMIT_S
     while begun and time.monotonic() < last:
         for sock in select.select(begun, [], [], LIMIT_S)[0]:

@@ -313,8 +313,10 @@ static int open_listeners(struct kg_daemon *daemon, struct kg_error *err)
         daemon->listeners[i] = -1;
     for (size_t i = 0; i < count; i++) {
         const struct kg_listen_addr *at = &daemon->proxy.listen[i];
-        int rc = at->tls ? refuse_tls(at, err) : kg_listen_open(at, (unsigned)workers, column, err);
 
+        if (at->tls)
+            return refuse_tls(at, err);
+        int rc = kg_listen_open(at, (unsigned)workers, column, err);
         if (rc < 0)
             return rc;
         for (size_t w = 0; w < workers; w++)
