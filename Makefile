@@ -49,10 +49,9 @@ FAULT_OBJS = $(call obj,$(sort $(wildcard tests/fault/*.c)))
 FAULT_BIN := $(BUILD)/fault/test_fault
 BENCH_BINS := $(BUILD)/bench/relay
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-FUZZ_LIB_SRCS := $(wildcard user/base/*.c user/http/*.c)
-FUZZ_SECONDS ?= 20
+FUZZ_LIB_SRCS := $(wildcard user/base/*.c user/http/*.c) user/proxy/path.c
 
-.PHONY: all help demo run test bench unit fault bpf-test scenario lint format fuzz-smoke clean deps
+.PHONY: all help demo run test bench unit fault bpf-test scenario lint format fuzz fuzz-smoke clean deps
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -67,6 +66,7 @@ help:
 	@echo 'make lint     format, static analysis and room order'
 	@echo 'make format   lay the sources out as clang-format wants them'
 	@echo 'make fuzz-smoke  a short run of every fuzz target'
+	@echo 'make fuzz     a long one: half an hour each; FUZZ_SECONDS and FUZZ_TARGETS change that'
 	@echo 'make clean    remove the build folders'
 	@echo 'VARIANT=asan before any of these builds with sanitizers'
 
@@ -123,8 +123,8 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -luring -lssl -lcrypto
 
-# libFuzzer is clang's, so a fuzz target compiles the two rooms it may use anew, by clang.
-$(BUILD)/fuzz/%: tests/fuzz/%.c $(FUZZ_LIB_SRCS) $(wildcard user/base/*.h user/http/*.h)
+# libFuzzer is clang's, so a fuzz target compiles anew, by clang, what it may use: base, http, and path.c of proxy.
+$(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/check.h $(FUZZ_LIB_SRCS) $(wildcard user/base/*.h user/http/*.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
 	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS_COMMON) -O1 -fsanitize=fuzzer,address,undefined \
@@ -171,10 +171,18 @@ lint:
 format:
 	$(Q)scripts/lint/files c | xargs -0 clang-format -i
 
+# FUZZ_TARGETS: some of them, as in `make fuzz FUZZ_TARGETS='head uri'`. What the long run finds new is kept in the build folder.
+FUZZ_PICKED = $(if $(FUZZ_TARGETS),$(FUZZ_TARGETS:%=$(BUILD)/fuzz/fuzz_%),$(FUZZ_BINS))
+
 fuzz-smoke:
 	$(Q)scripts/deps.sh test
-	$(Q)$(MAKE) --no-print-directory $(FUZZ_BINS)
-	$(Q)scripts/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_BINS)
+	$(Q)$(MAKE) --no-print-directory $(FUZZ_PICKED)
+	$(Q)scripts/fuzz.sh $(or $(FUZZ_SECONDS),12) $(FUZZ_PICKED)
+
+fuzz:
+	$(Q)scripts/deps.sh test
+	$(Q)$(MAKE) --no-print-directory $(FUZZ_PICKED)
+	$(Q)KEEP=$(BUILD)/fuzz/found scripts/fuzz.sh $(or $(FUZZ_SECONDS),1800) $(FUZZ_PICKED)
 
 clean:
 	rm -rf build build-*
