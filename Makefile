@@ -104,7 +104,22 @@ $(SKEL): $(BUILD)/bpf/keygate.bpf.o
 $(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(DAEMON_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIB) -lcmocka $(DAEMON_LIBS)
+
+# The differential tests read what llhttp reads, whose sources Debian packages; in its strict mode.
+LLHTTP := /usr/share/llhttp
+LLHTTP_FLAGS := -isystem /usr/share/include/llhttp -DLLHTTP_STRICT_MODE=1
+LLHTTP_SRCS := $(addprefix $(LLHTTP)/,api.c http.c llhttp.c)
+LLHTTP_OBJS := $(patsubst $(LLHTTP)/%.c,$(BUILD)/llhttp/%.o,$(LLHTTP_SRCS))
+DIFFER_SRCS := $(sort $(wildcard tests/differ/*.c))
+DIFFER_OBJS := $(call obj,$(DIFFER_SRCS))
+$(DIFFER_OBJS) $(BUILD)/obj/tests/unit/http/test_differential.o: CPPFLAGS += -Itests $(LLHTTP_FLAGS)
+$(BUILD)/unit/http/test_differential: $(DIFFER_OBJS) $(LLHTTP_OBJS)
+
+$(BUILD)/llhttp/%.o: $(LLHTTP)/%.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(LLHTTP_FLAGS) -std=gnu11 -g -fno-strict-aliasing $(CFLAGS_VARIANT) -c -o $@ $<
 
 $(BUILD)/bpf-test/%: $(BUILD)/obj/tests/bpf/%.o $(LIB)
 	@mkdir -p $(@D)
@@ -124,10 +139,15 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -luring -lssl -lcrypto
 
 # libFuzzer is clang's, so a fuzz target compiles anew, by clang, what it may use: base, http, and path.c of proxy.
+# -w: llhttp is not written to our warnings.
+$(BUILD)/fuzz/fuzz_differential: CPPFLAGS += -Itests $(LLHTTP_FLAGS) -w
+$(BUILD)/fuzz/fuzz_differential: FUZZ_LIB_SRCS += $(DIFFER_SRCS) $(LLHTTP_SRCS)
+$(BUILD)/fuzz/fuzz_differential: $(DIFFER_SRCS) $(wildcard tests/differ/*.h)
+
 $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/check.h $(FUZZ_LIB_SRCS) $(wildcard user/base/*.h user/http/*.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
-	$(Q)$(CLANG) $(CPPFLAGS) $(CFLAGS_COMMON) -O1 -fsanitize=fuzzer,address,undefined \
+	$(Q)$(CLANG) $(CFLAGS_COMMON) $(CPPFLAGS) -O1 -fsanitize=fuzzer,address,undefined \
 		-fno-sanitize-recover=all -o $@ $< $(FUZZ_LIB_SRCS)
 
 unit: $(UNIT_BINS)

@@ -12,8 +12,10 @@ demo=("${build[@]}" python3-httpbin gunicorn curl iproute2 jq)
 bench=("${build[@]}" nginx-light haproxy wrk python3 iproute2 util-linux)
 # The linters are tested too.
 lint=("${build[@]}" clang-format clang-tidy cppcheck shellcheck)
-# libclang-rt holds the fuzzer and sanitizer libraries of clang; bats needs procps for its time limit.
-test=("${demo[@]}" "${bench[@]}" "${lint[@]}" libcmocka-dev libclang-rt-14-dev bats procps ethtool netcat-openbsd)
+# libclang-rt holds the fuzzer and sanitizer libraries of clang; bats needs procps for its time limit. node-llhttp (the sources of
+# llhttp) and python3-h11 are parsers to compare ours with.
+test=("${demo[@]}" "${bench[@]}" "${lint[@]}" libcmocka-dev libclang-rt-14-dev bats procps ethtool netcat-openbsd
+    node-llhttp python3-h11)
 
 die()
 {

@@ -63,6 +63,10 @@ make make test
 make make test
 make make test VARIANT=asan
 not-run DOCS_SHOW=1 bats --show-output-of-passing-tests tests/scenario/readme.bats
+not-run KEYGATE_SEED=7 KEYGATE_ROUNDS=10000000 build/unit/http/test_differential
+not-run build/fuzz/fuzz_head -merge=1 tests/fuzz/corpus/head build/fuzz/found/head
+not-run make fuzz
+not-run make fuzz FUZZ_SECONDS=300 FUZZ_TARGETS='head uri'
 not-run BENCH_CASES='get_64 answer_64k' BENCH_ROUNDS=9 BENCH_SECONDS=3 make bench
 not-run bats --filter 'at the threshold' tests/scenario/ban.bats
 not-run ip netns list
