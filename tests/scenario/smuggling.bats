@@ -104,7 +104,8 @@ responses()
     responses 10
 }
 
-@test "rule 11, 101 that nobody asked for opens no tunnel" {
+@test "rule 11, no tunnel without a 101 that was asked for" {
+    requests 11
     responses 11
 }
 

@@ -24,7 +24,7 @@ import h11
 WAIT_S = 10
 TABLES = pathlib.Path(__file__).resolve().parent.parent / "vectors"
 NEXT = b"GET /up/next HTTP/1.1\r\nHost: a\r\n\r\n"
-HOP = {"keep-alive", "proxy-connection", "proxy", "trailer", "upgrade"}
+HOP = {"keep-alive", "proxy-connection", "proxy"}
 IDENTITY = re.compile(r"x-consumer-|x-credential-identifier$|x-anonymous-consumer$")
 
 
@@ -140,7 +140,7 @@ class Connection:
             else:
                 return False
         request = {"method": head.method, "target": head.target, "version": head.http_version, "body": body, "connection": self,
-                   "headers": [(bytes(name).decode("latin-1").lower(), bytes(value)) for name, value in head.headers]}
+                   "headers": fields_of(head.headers), "trailers": fields_of(event.headers)}
         self.upstream.requests.append(request)
         kept = self.upstream.answer(self, request)
         # For h11 the answer has been sent: what it was is nobody's business here.
@@ -150,23 +150,32 @@ class Connection:
         return kept is not False
 
 
+def fields_of(headers):
+    return [(bytes(name).decode("latin-1").lower(), bytes(value)) for name, value in headers]
+
+
 def check_request(request, body):
     """What keygate sent on: framed once, by keygate, with nothing in it that was not its to pass on."""
     headers = request["headers"]
     values = {name: [value for other, value in headers if other == name] for name, _ in headers}
-    names = [name.replace("_", "-") for name, _ in headers]
+    names = [name.replace("_", "-") for name, _ in headers + request["trailers"]]
+    framing = {"host", "content-length", "transfer-encoding", "connection", "te", "upgrade"}
 
     check(request["target"].startswith(b"/up/"), f"the upstream got {request['target']}")
     check(request["version"] == b"1.1", "the upstream got another version")
     check(len(values.get("host", [])) == 1, "the upstream got more than one Host, or none")
-    check(values.get("connection") == [b"keep-alive"], f"the upstream got Connection: {values.get('connection')}")
+    options = {"te": b"TE", "upgrade": b"Upgrade"}
+    connection = b", ".join([b"keep-alive"] + [options[name] for name in options if name in values])
+    check(values.get("connection") == [connection], f"the upstream got Connection: {values.get('connection')}")
     lengths, codings = values.get("content-length", []), values.get("transfer-encoding", [])
     check(len(lengths) + len(codings) <= 1, f"the upstream got lengths {lengths} and codings {codings}")
     check(codings in ([], [b"chunked"]), f"the upstream got Transfer-Encoding: {codings}")
     check(lengths in ([], [b"%d" % len(body)]), f"the upstream got Content-Length: {lengths}")
     check(not HOP & set(values), f"the upstream got {HOP & set(values)}")
+    check(values.get("upgrade", [b"websocket"]) == [b"websocket"], "the upstream got an Upgrade that was not for it")
     check(values.get("te", [b"trailers"]) == [b"trailers"], "the upstream got a TE that was not for it")
     check(not [name for name in names if IDENTITY.match(name)], f"the upstream got an identity: {names}")
+    check(not framing & {name for name, _ in request["trailers"]}, f"the upstream got the trailers {request['trailers']}")
     check(request["body"] == body, f"the upstream got the body {request['body']}")
 
 
