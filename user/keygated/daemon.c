@@ -126,6 +126,8 @@ static const struct {
     { "upstream_reuses", offsetof(struct kg_worker_stats, upstream_reuses) },
     { "upstream_errors", offsetof(struct kg_worker_stats, upstream_errors) },
     { "tunnels_active", offsetof(struct kg_worker_stats, tunnels) },
+    { "upstream_retries", offsetof(struct kg_worker_stats, retries) },
+    { "upstream_no_peer", offsetof(struct kg_worker_stats, no_peer) },
     { "buffer_starvations", offsetof(struct kg_worker_stats, starved) },
 };
 

@@ -257,7 +257,7 @@ static void head_timeout(struct kg_client *client)
 
 static void connect_timeout(struct kg_client *client)
 {
-    kg_upstream_failed(client, 504);
+    kg_attempt_failed(client, 504);
 }
 
 /* The life of a client's connection: what bytes and what silence mean in each state. */

@@ -135,6 +135,24 @@ static void put_request_line(struct kg_client *client, const struct kg_policy_re
     KG_PUT(out, " HTTP/1.1\r\n");
 }
 
+/* The client's, or the upstream's, or the endpoint's: that one is noted, since another try may need another.
+ */
+static void put_host(struct kg_client *client, const struct kg_framing *framing, struct kg_writer *out)
+{
+    struct kg_request *request = &client->request;
+    struct kg_slice host = request->service->balancer->host_header;
+    bool own_host = request->route->preserve_host && framing->host.len > 0;
+
+    if (own_host)
+        host = framing->host;
+    if (host.len == 0) {
+        host = request->choice.endpoint->host_header;
+        request->host_at = (uint32_t)(out->len + strlen("Host: "));
+        request->host_len = (uint32_t)host.len;
+    }
+    put_header(out, KG_SLICE("Host"), host);
+}
+
 static void put_request_framing(const struct kg_request *request, const struct kg_framing *framing,
                                 struct kg_writer *out)
 {
@@ -159,11 +177,9 @@ bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *
 {
     const struct kg_request *request = &client->request;
     const struct kg_head *head = &client->worker->head;
-    bool own_host = request->route->preserve_host && framing->host.len > 0;
 
     put_request_line(client, policy, path, prefix_len, out);
-    put_header(out, KG_SLICE("Host"),
-               own_host ? framing->host : request->service->balancer->endpoints[0].host_header);
+    put_host(client, framing, out);
     put_end_to_end(head, out);
     put_forwarded(client, framing, target, kg_slice_of(path.ptr, prefix_len), out);
     put_list(head, KG_H_VIA, KG_SLICE("Via"),
@@ -195,6 +211,23 @@ static void put_answer_headers(const struct kg_head *head, struct kg_writer *out
         if (!header->hop && header->id != KG_H_VIA && header->id != KG_H_X_REQUEST_ID)
             put_header(out, header->name, header->value);
     }
+}
+
+/* The place of a client that consistent hashing has just met, for its next requests. */
+static void put_cookie(const struct kg_request *request, struct kg_writer *out)
+{
+    const struct kg_balancer *balancer = request->service->balancer;
+    bool first = balancer->hash_on.kind == KG_HASH_COOKIE;
+
+    if (!request->choice.cookie)
+        return;
+    KG_PUT(out, "Set-Cookie: ");
+    kg_put(out, first ? balancer->hash_on.name : balancer->hash_fallback.name);
+    kg_put_char(out, '=');
+    kg_put_hex(out, request->choice.cookie);
+    KG_PUT(out, "; Path=");
+    kg_put(out, balancer->cookie_path.len ? balancer->cookie_path : KG_SLICE("/"));
+    KG_PUT(out, "; HttpOnly\r\n");
 }
 
 static void put_latencies(const struct kg_client *client, struct kg_writer *out)
@@ -234,6 +267,7 @@ bool kg_forward_response_head(struct kg_client *client, const struct kg_response
     put_list(head, KG_H_VIA, KG_SLICE("Via"),
              head->minor == 0 ? KG_SLICE("1.0 keygate") : KG_SLICE("1.1 keygate"), out);
     put_header(out, KG_SLICE("X-Request-Id"), kg_slice_of(client->request.id, KG_REQUEST_ID));
+    put_cookie(&client->request, out);
     put_latencies(client, out);
     if (client->request.trailers_down.pass)
         kg_trailer_announce(head, out);

@@ -6,6 +6,7 @@
  * The life of a request, one direction:
  *   client.c    bytes → head → request.c
  *   request.c   framing, route, policies → answer, or upstream.c
+ *   attempt.c   which endpoint, and another one when that fails
  *   upstream.c  pool or connect → request head and body out → response head and body in
  *   relay.c     body bytes both ways, with back-pressure
  *   client.c    answer sent → next request, or close
@@ -23,6 +24,7 @@
 #include "io/sock.h"
 #include "model/regex.h"
 #include "policy/policy.h"
+#include "proxy/balance.h"
 #include "proxy/banset.h"
 #include "proxy/pace.h"
 #include "proxy/worker.h"
@@ -75,8 +77,12 @@ struct kg_request {
     bool body_touched; /* some of the body is on its way: the request cannot be sent again */
     /* The upstream's side. */
     struct kg_upstream *upstream;
+    struct kg_choice choice;
     struct kg_block *head; /* the request head for the upstream, while it may be needed (again) */
-    bool retried;
+    /* Where in it the endpoint's own name stands, for another endpoint; length 0: the Host is not its. */
+    uint32_t host_at, host_len;
+    uint32_t retries; /* further tries so far */
+    bool renewed;     /* a stale kept connection was replaced in this try */
     /* The answer. */
     bool answering;    /* its head is queued: no other answer is possible */
     bool answered;     /* its last byte is queued */
@@ -181,6 +187,7 @@ struct kg_worker {
     uint32_t client_count;
     struct kg_pool_key *pool[KG_POOL_BUCKETS];
     uint32_t upstream_count;
+    struct kg_rotations rotations;
     struct kg_banset bans;
     struct kg_key_hasher *hasher;
     struct kg_regex_scratch *regex;
@@ -280,14 +287,27 @@ bool kg_forward_interim_head(struct kg_client *client, struct kg_writer *out);
 void kg_upstream_path(struct kg_slice service_path, struct kg_slice path, size_t prefix_len, bool strip,
                       struct kg_writer *out);
 
+/* attempt.c */
+/* Chooses the first endpoint, while worker->head still holds the request. False when there is none. */
+bool kg_attempt_choose(struct kg_client *client, const struct kg_policy_request *policy,
+                       struct kg_slice path);
+/* Whether the request may be sent once more if this try of it fails. */
+bool kg_attempt_is_left(const struct kg_client *client);
+/* The try failed, with nothing of an answer gone out: another one, or this status (502 or 504) as the
+ * answer; a cut end when an answer has begun. */
+void kg_attempt_failed(struct kg_client *client, unsigned status);
+/* The answer broke off. */
+void kg_attempt_cut(struct kg_client *client);
+/* The upstream has answered in full. */
+void kg_attempt_done(struct kg_client *client);
+
 /* upstream.c */
-/* Gets the request a connection, pooled or new; what comes of it is told to the client. */
+/* Gets the request a connection to the chosen endpoint, pooled or new; what comes of it is told to the
+ * client. */
 void kg_upstream_start(struct kg_client *client);
 /* The response has ended, or the request is given up: back to the pool if it may, else closed. */
 void kg_upstream_release(struct kg_upstream *upstream, bool reusable);
 void kg_upstream_close_idle(struct kg_worker *worker);
-/* The upstream failed before any of its answer went out: 502 or 504, or another try. */
-void kg_upstream_failed(struct kg_client *client, unsigned status);
 
 /* relay.c */
 /* Offers received bytes to the running request's body: how many it took. input is NULL for bytes of the

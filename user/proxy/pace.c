@@ -132,7 +132,7 @@ static bool is_too_slow(struct kg_client *client)
 static void give_up(struct kg_client *client)
 {
     if (!is_clients(client->request.pace.turn)) {
-        kg_upstream_failed(client, 504);
+        kg_attempt_failed(client, 504);
         return;
     }
     kg_count(&client->worker->stats.slow);

@@ -279,8 +279,12 @@ static void pass(struct kg_client *client, const struct kg_framing *framing, con
         answer_head(client, 503, KG_SLICE("no Service found with those values"), KG_SLICE(""));
         return;
     }
-    if (request->service->balancer->endpoint_count == 0) {
-        answer_head(client, 503, KG_SLICE("name resolution failed"), KG_SLICE(""));
+    if (!kg_attempt_choose(client, &policy, path)) {
+        answer_head(client, 503,
+                    request->service->balancer->unresolved
+                        ? KG_SLICE("name resolution failed")
+                        : KG_SLICE("failure to get a peer from the ring-balancer"),
+                    KG_SLICE(""));
         return;
     }
     if (framing->body == KG_BODY_CHUNKED)
@@ -385,6 +389,7 @@ void kg_request_end(struct kg_client *client)
         return;
     if (request->upstream)
         kg_upstream_release(request->upstream, false);
+    kg_balance_leave(&request->choice);
     if (request->head)
         kg_block_release(&client->worker->ring.blocks, request->head);
     kg_trailers_drop(client->worker, &request->trailers_up);

@@ -97,9 +97,9 @@ static void send_head(struct kg_client *client)
     upstream->state = KG_UPSTREAM_HEAD;
     upstream->spoken = false;
     upstream->chunked = (struct kg_chunked){ 0 };
-    /* A kept connection may have died meanwhile: what can be sent again (RFC 9112, 9.3.1) is kept until it
-     * answers. */
-    if (upstream->reused && request->idempotent && request->body == KG_BODY_NONE) {
+    /* What can be sent again (RFC 9110, 9.2.2) is kept until it is answered: a kept connection may have died
+     * meanwhile (RFC 9112, 9.3.1), a new one may fail. */
+    if (request->idempotent && (upstream->reused || kg_attempt_is_left(client))) {
         kg_sock_write_copy(&upstream->sock, kg_slice_of(head->data, head->end));
     } else {
         kg_sock_write_block(&upstream->sock, head);
@@ -122,7 +122,7 @@ static int open_socket(const struct kg_endpoint *endpoint)
 static void connect_new(struct kg_client *client)
 {
     struct kg_worker *worker = client->worker;
-    const struct kg_endpoint *endpoint = &client->request.service->balancer->endpoints[0];
+    const struct kg_endpoint *endpoint = client->request.choice.endpoint;
     struct kg_upstream *upstream = kg_calloc(1, sizeof(*upstream));
     int fd = open_socket(endpoint);
 
@@ -160,11 +160,12 @@ static struct kg_upstream *pick_idle(struct kg_pool_key *key)
 void kg_upstream_start(struct kg_client *client)
 {
     struct kg_worker *worker = client->worker;
-    const struct kg_endpoint *endpoint = &client->request.service->balancer->endpoints[0];
+    const struct kg_endpoint *endpoint = client->request.choice.endpoint;
     struct kg_pool_key *key = kg_pool_key_get(worker, &endpoint->addr, endpoint->addr_len);
     struct kg_upstream *upstream = pick_idle(key);
 
-    client->request.upstream_ms = worker->now_ms;
+    if (client->request.retries == 0)
+        client->request.upstream_ms = worker->now_ms;
     if (!upstream) {
         connect_new(client);
         kg_pool_key_put(worker, key);
@@ -178,22 +179,12 @@ void kg_upstream_start(struct kg_client *client)
     kg_pool_key_put(worker, key);
 }
 
-void kg_upstream_failed(struct kg_client *client, unsigned status)
-{
-    kg_count(&client->worker->stats.upstream_errors);
-    if (client->request.answering) {
-        kg_client_abort(client);
-        return;
-    }
-    kg_request_answer(client, status, KG_SLICE(""), KG_SLICE(""));
-}
-
 static void connected(struct kg_sock *sock, int res)
 {
     struct kg_client *client = ((struct kg_upstream *)sock)->client;
 
     if (res < 0) {
-        kg_upstream_failed(client, 502);
+        kg_attempt_failed(client, 502);
         return;
     }
     send_head(client);
@@ -205,6 +196,7 @@ static void finish_response(struct kg_upstream *upstream, bool leftover)
 {
     struct kg_client *client = upstream->client;
 
+    kg_attempt_done(client);
     kg_upstream_release(upstream, upstream->keep_alive && !leftover && client->request.body_done);
     kg_client_answered(client);
 }
@@ -216,17 +208,16 @@ static void cut_short(struct kg_upstream *upstream)
     struct kg_request *request = &client->request;
 
     if (upstream->state == KG_UPSTREAM_BODY) {
-        kg_count(&upstream->worker->stats.upstream_errors);
-        kg_client_abort(client);
+        kg_attempt_cut(client);
         return;
     }
-    if (upstream->reused && request->head && !request->retried && upstream->partial.bytes == 0) {
-        request->retried = true;
+    if (upstream->reused && request->head && !request->renewed && !request->body_touched) {
+        request->renewed = true;
         kg_upstream_release(upstream, false);
         connect_new(client);
         return;
     }
-    kg_upstream_failed(client, 502);
+    kg_attempt_failed(client, 502);
 }
 
 static void body_bytes(struct kg_upstream *upstream, char *ptr, size_t len, const struct kg_input *input)
@@ -338,7 +329,8 @@ static ssize_t head_bytes(struct kg_upstream *upstream, char *ptr, size_t len)
     }
     bad = bad || is_interim;
     if (bad || !begin_response(upstream, &framing)) {
-        kg_upstream_failed(client, 502);
+        forget_head(client);
+        kg_attempt_failed(client, 502);
         return -1;
     }
     return rc;
@@ -352,6 +344,7 @@ static void response_bytes(struct kg_upstream *upstream, char *ptr, size_t len, 
         if (head < 0)
             return;
         if (head == 0) {
+            forget_head(upstream->client);
             kg_chain_append(&upstream->partial, &upstream->worker->ring.blocks, ptr, len);
             break;
         }

@@ -170,6 +170,7 @@ static int set_up(struct kg_worker *worker)
     kg_prng_seed(&worker->prng);
     worker->hasher = kg_key_hasher_new(config->index_key);
     worker->regex = kg_regex_scratch_new();
+    kg_rotations_init(&worker->rotations, worker->index);
     worker->path = kg_calloc(1, KG_PATH_SCRATCH);
     worker->scratch = kg_calloc(1, KG_QUERY_SCRATCH);
     return 0;
@@ -189,6 +190,7 @@ static void tear_down(struct kg_worker *worker)
     kg_ring_free(&worker->ring);
     kg_key_hasher_free(worker->hasher);
     kg_regex_scratch_free(worker->regex);
+    kg_rotations_free(&worker->rotations);
     free(worker->path);
     free(worker->scratch);
 }

@@ -45,7 +45,7 @@ struct kg_proxy_config {
 /* Figures for /status. Written by the worker alone, relaxed. */
 struct kg_worker_stats {
     _Atomic uint64_t accepted, active, refused, requests, malformed, upstream_connects, upstream_reuses,
-        upstream_errors, starved, banned, slow, tunnels, requests_banned, limited;
+        upstream_errors, retries, no_peer, starved, banned, slow, tunnels, requests_banned, limited;
 };
 
 struct kg_worker;
