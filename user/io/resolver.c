@@ -9,7 +9,6 @@
 
 #include <ares.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -31,12 +30,6 @@
 #define QUERY_TRIES      2
 #define LONGEST_WAIT_MS  3600000
 
-union socket_address {
-    struct sockaddr any;
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-};
-
 /*
  * One watched name. In turn: queued (waits for a free place) → asking (c-ares has it) → resting (the timer
  * runs). A forgotten name is out of the table; it is freed at once, or when c-ares or the owner's callback
@@ -50,10 +43,10 @@ struct name {
     uint32_t generation; /* of the set that named it last */
     sa_family_t family;  /* asked for now */
     bool queued, asking, reporting, forgotten;
-    bool lost;          /* reported so */
-    bool failing;       /* logged so */
-    socklen_t addr_len; /* 0: no address */
-    union socket_address addr;
+    bool lost;             /* reported so */
+    bool failing;          /* logged so */
+    struct kg_addr *addrs; /* owned; sorted, none twice */
+    size_t addr_count;     /* 0: it has no address */
     char host[];
 };
 
@@ -116,6 +109,12 @@ static void rest(struct name *name, uint64_t ms)
     kg_timer_set(&name->resolver->wheel, &name->timer, kg_clock_ms(), ms, rested);
 }
 
+static void free_name(struct name *name)
+{
+    free(name->addrs);
+    free(name);
+}
+
 /* The name is out of the table already. */
 static void forget(struct name *name)
 {
@@ -125,7 +124,7 @@ static void forget(struct name *name)
     if (name->queued)
         dequeue(name);
     if (!name->asking && !name->reporting)
-        free(name);
+        free_name(name);
 }
 
 /* Tells the owner; the last thing to do with a name, as the owner may have it forgotten meanwhile. */
@@ -134,10 +133,10 @@ static void report(struct name *name)
     struct kg_resolver *r = name->resolver;
 
     name->reporting = true;
-    r->changed(r->ctx, name->host, name->addr_len ? &name->addr.any : NULL, name->addr_len);
+    r->changed(r->ctx, name->host, name->addrs, name->addr_count);
     name->reporting = false;
     if (name->forgotten)
-        free(name);
+        free_name(name);
 }
 
 static void lose(struct name *name)
@@ -147,12 +146,12 @@ static void lose(struct name *name)
     rest(name, name->resolver->retry_ms);
     name->lost = true;
     name->failing = false;
-    name->addr_len = 0;
+    name->addr_count = 0;
     if (!known)
         report(name);
 }
 
-/* The name server's trouble says nothing about the name, so the old address stays. */
+/* The name server's trouble says nothing about the name, so the old addresses stay. */
 static void keep(struct name *name, int status)
 {
     rest(name, name->resolver->retry_ms);
@@ -162,16 +161,31 @@ static void keep(struct name *name, int status)
     name->failing = true;
 }
 
-static bool same_address(const struct name *name, const struct sockaddr *addr)
+static int compare_addresses(const void *left, const void *right)
 {
-    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)addr;
-    const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)addr;
+    return memcmp(left, right, sizeof(struct kg_addr));
+}
 
-    if (!name->addr_len || name->addr.any.sa_family != addr->sa_family)
-        return false;
-    if (addr->sa_family == AF_INET)
-        return name->addr.in.sin_addr.s_addr == in->sin_addr.s_addr;
-    return memcmp(&name->addr.in6.sin6_addr, &in6->sin6_addr, sizeof(in6->sin6_addr)) == 0;
+/* The answer's addresses, sorted, none twice: name servers turn the order round in each answer, and of more
+ * than there is room for the same ones must be left over each time. Owned by the caller. */
+static struct kg_addr *list_addresses(const struct ares_addrinfo *answer, size_t *count)
+{
+    struct kg_addr *addrs;
+    size_t total = 0, kept = 0;
+
+    for (const struct ares_addrinfo_node *node = answer->nodes; node; node = node->ai_next)
+        total++;
+    addrs = kg_calloc(total, sizeof(*addrs));
+    total = 0;
+    for (const struct ares_addrinfo_node *node = answer->nodes; node; node = node->ai_next)
+        addrs[total++] = kg_addr_from_sockaddr(node->ai_addr);
+    qsort(addrs, total, sizeof(*addrs), compare_addresses);
+    for (size_t i = 0; i < total; i++) {
+        if (addrs[i].family != 0 && (kept == 0 || !kg_addr_eq(&addrs[i], &addrs[kept - 1])))
+            addrs[kept++] = addrs[i];
+    }
+    *count = kept < KG_RESOLVER_ADDRESSES ? kept : KG_RESOLVER_ADDRESSES;
+    return addrs;
 }
 
 /* How long the answer holds: as long as the shortest-lived record on the way to it. */
@@ -188,19 +202,19 @@ static uint64_t answer_ttl(const struct ares_addrinfo *answer)
 
 static void take(struct name *name, const struct ares_addrinfo *answer)
 {
-    const struct ares_addrinfo_node *first = answer->nodes;
+    size_t count;
+    struct kg_addr *addrs = list_addresses(answer, &count);
 
     rest(name, answer_ttl(answer) * 1000);
     name->lost = false;
     name->failing = false;
-    /* Name servers turn the order round in each answer: an address that is still there stays in use. */
-    for (const struct ares_addrinfo_node *node = first; node; node = node->ai_next) {
-        if (same_address(name, node->ai_addr))
-            return;
+    if (count == name->addr_count && memcmp(addrs, name->addrs, count * sizeof(*addrs)) == 0) {
+        free(addrs);
+        return;
     }
-    KG_ASSERT(first->ai_addrlen <= sizeof(name->addr));
-    memcpy(&name->addr, first->ai_addr, first->ai_addrlen);
-    name->addr_len = first->ai_addrlen;
+    free(name->addrs);
+    name->addrs = addrs;
+    name->addr_count = count;
     report(name);
 }
 
@@ -241,7 +255,7 @@ static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *
     name->asking = false;
     name->resolver->asking--;
     if (name->forgotten)
-        free(name);
+        free_name(name);
     else if (!name->resolver->closing)
         conclude(name, status, answer);
     if (answer)

@@ -7,19 +7,20 @@
 #ifndef KG_IO_RESOLVER_H
 #define KG_IO_RESOLVER_H
 
+#include "base/addr.h"
 #include "io/poller.h"
 
-#include <sys/socket.h>
+#define KG_RESOLVER_ADDRESSES 32 /* of one name; more are left out */
 
 struct kg_resolver;
 
 /*
- * Called when a watched name's address changes, or is lost (addr NULL: no such name; a mere timeout keeps the
- * old one). IPv4 goes before IPv6; an address that is still among the answered ones stays. It may tell the
- * set of names anew, but not free the resolver; host and addr live until it returns.
+ * Called when a watched name's set of addresses changes, or is lost (count 0: no such name; a mere timeout
+ * keeps the old ones). All are IPv4; IPv6 only when there is no IPv4. They are sorted, so that another order
+ * in the answer is no change. The owner may tell the set of names anew meanwhile, but not free the resolver;
+ * host and addrs live until it returns.
  */
-typedef void (*kg_resolver_changed)(void *ctx, const char *host, const struct sockaddr *addr,
-                                    socklen_t addr_len);
+typedef void (*kg_resolver_changed)(void *ctx, const char *host, const struct kg_addr *addrs, size_t count);
 
 int kg_resolver_new(struct kg_poller *poller, kg_resolver_changed changed, void *ctx,
                     struct kg_resolver **resolver, struct kg_error *err);
@@ -27,8 +28,8 @@ void kg_resolver_free(struct kg_resolver *resolver);
 
 /*
  * The set of names to watch, told anew: begin, one watch for each name, commit. Names no longer named are
- * forgotten; names already known keep their address and their timer. Of more than 65536 names the rest is not
- * looked up, and the log says so.
+ * forgotten; names already known keep their addresses and their timer. Of more than 65536 names the rest is
+ * not looked up, and the log says so.
  */
 void kg_resolver_begin(struct kg_resolver *resolver);
 void kg_resolver_watch(struct kg_resolver *resolver, const char *host);

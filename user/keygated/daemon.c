@@ -76,13 +76,13 @@ static void publish(void *ctx)
     watch_hosts(ctx);
 }
 
-static void address_changed(void *ctx, const char *host, const struct sockaddr *addr, socklen_t addr_len)
+static void addresses_changed(void *ctx, const char *host, const struct kg_addr *addrs, size_t count)
 {
     struct kg_daemon *daemon = ctx;
 
-    if (!addr)
+    if (count == 0)
         kg_log(KG_LOG_WARN, "the host name %s has no address", host);
-    if (kg_model_set_address(daemon->model, host, addr, addr_len))
+    if (kg_model_set_addresses(daemon->model, host, addrs, count))
         show_workers(daemon);
 }
 
@@ -359,7 +359,7 @@ static int load_model(struct kg_daemon *daemon, struct kg_error *err)
     int rc = kg_store_load(daemon->store, daemon->model, err);
     if (rc < 0)
         return rc;
-    rc = kg_resolver_new(daemon->poller, address_changed, daemon, &daemon->resolver, err);
+    rc = kg_resolver_new(daemon->poller, addresses_changed, daemon, &daemon->resolver, err);
     if (rc < 0)
         return rc;
     kg_snapshots_add(&daemon->snapshots, kg_model_snapshot(daemon->model));

@@ -21,10 +21,8 @@ static struct kg_slice text_of(const json_t *value)
     return kg_slice_of(json_string_value(value), json_string_length(value));
 }
 
-/* Puts before + value + after into scratch; a long value is cut at a character, so that the result stays
- * UTF-8. */
-static const char *say(char scratch[256], struct kg_slice before, struct kg_slice value,
-                       struct kg_slice after)
+const char *kg_check_say(char scratch[256], struct kg_slice before, struct kg_slice value,
+                         struct kg_slice after)
 {
     struct kg_writer w = kg_writer_of(scratch, 255);
     size_t room = 255 - before.len - after.len;
@@ -72,8 +70,9 @@ const char *kg_check_name(const json_t *value, char scratch[256])
         char c = text.ptr[i];
 
         if (!is_alnum(c) && !is_one_of(c, ".-_~") && (unsigned char)c < 0x80)
-            return say(scratch, KG_SLICE("invalid value '"), text,
-                       KG_SLICE("': the only accepted ascii characters are alphanumerics or ., -, _, and ~"));
+            return kg_check_say(
+                scratch, KG_SLICE("invalid value '"), text,
+                KG_SLICE("': the only accepted ascii characters are alphanumerics or ., -, _, and ~"));
     }
     return too_long(text, IDENTITY_MAX, scratch);
 }
@@ -100,8 +99,9 @@ const char *kg_check_tag(const json_t *value, char scratch[256])
 
     for (size_t i = 0; i < text.len; i++)
         if (is_control(text.ptr[i]) || is_one_of(text.ptr[i], ",/"))
-            return say(scratch, KG_SLICE("invalid tag '"), text,
-                       KG_SLICE("': expected printable ascii (except `,` and `/`) or valid utf-8 sequences"));
+            return kg_check_say(
+                scratch, KG_SLICE("invalid tag '"), text,
+                KG_SLICE("': expected printable ascii (except `,` and `/`) or valid utf-8 sequences"));
     return too_long(text, IDENTITY_MAX, scratch);
 }
 
@@ -119,7 +119,7 @@ const char *kg_check_key(const json_t *value, char scratch[256])
 }
 
 /* Labels of letters, digits, '-' and '_' with dots between, as names in /etc/hosts and DNS are. */
-static bool is_host_name(struct kg_slice host)
+bool kg_is_host_name(struct kg_slice host)
 {
     if (host.len == 0 || host.len > HOST_MAX || host.ptr[0] == '.' || host.ptr[host.len - 1] == '.')
         return false;
@@ -132,7 +132,7 @@ static bool is_host_name(struct kg_slice host)
     return true;
 }
 
-static bool is_bracketed_ipv6(struct kg_slice host)
+bool kg_is_bracketed_ipv6(struct kg_slice host)
 {
     struct kg_addr addr;
 
@@ -142,9 +142,7 @@ static bool is_bracketed_ipv6(struct kg_slice host)
            kg_slice_find(host, ':') < host.len;
 }
 
-/* Whether the host ends in ":" and digits; *name is what stands before. A number too large for any port stays
- * too large. */
-static bool has_port(struct kg_slice host, struct kg_slice *name, uint64_t *port)
+bool kg_host_has_port(struct kg_slice host, struct kg_slice *name, uint64_t *port)
 {
     size_t at = host.len;
 
@@ -163,11 +161,11 @@ const char *kg_check_service_host(const json_t *value, char scratch[256])
     struct kg_slice host = text_of(value), name;
     uint64_t port;
 
-    if (is_host_name(host) || is_bracketed_ipv6(host))
+    if (kg_is_host_name(host) || kg_is_bracketed_ipv6(host))
         return NULL;
-    if (has_port(host, &name, &port) && (is_host_name(name) || is_bracketed_ipv6(name)))
+    if (kg_host_has_port(host, &name, &port) && (kg_is_host_name(name) || kg_is_bracketed_ipv6(name)))
         return "must not have a port";
-    return say(scratch, KG_SLICE("invalid value: "), host, KG_SLICE(""));
+    return kg_check_say(scratch, KG_SLICE("invalid value: "), host, KG_SLICE(""));
 }
 
 static const char *check_wildcard(struct kg_slice name, struct kg_slice whole, char scratch[256])
@@ -183,7 +181,8 @@ static const char *check_wildcard(struct kg_slice name, struct kg_slice whole, c
         rest = kg_slice_of(name.ptr, star - 1);
     else
         return "invalid wildcard: must be placed at leftmost or rightmost label";
-    return is_host_name(rest) ? NULL : say(scratch, KG_SLICE("invalid value: "), whole, KG_SLICE(""));
+    return kg_is_host_name(rest) ? NULL
+                                 : kg_check_say(scratch, KG_SLICE("invalid value: "), whole, KG_SLICE(""));
 }
 
 const char *kg_check_route_host(const json_t *value, char scratch[256])
@@ -191,15 +190,15 @@ const char *kg_check_route_host(const json_t *value, char scratch[256])
     struct kg_slice host = text_of(value), name = host;
     uint64_t port = 1;
 
-    if (is_bracketed_ipv6(host))
+    if (kg_is_bracketed_ipv6(host))
         return NULL;
-    if (has_port(host, &name, &port) && (port < 1 || port > 65535))
+    if (kg_host_has_port(host, &name, &port) && (port < 1 || port > 65535))
         return "invalid port number";
     if (kg_slice_find(name, '*') < name.len)
         return check_wildcard(name, host, scratch);
-    if (is_host_name(name) || is_bracketed_ipv6(name))
+    if (kg_is_host_name(name) || kg_is_bracketed_ipv6(name))
         return NULL;
-    return say(scratch, KG_SLICE("invalid value: "), host, KG_SLICE(""));
+    return kg_check_say(scratch, KG_SLICE("invalid value: "), host, KG_SLICE(""));
 }
 
 static const char *check_server_name(struct kg_slice name, char scratch[256])
@@ -208,11 +207,12 @@ static const char *check_server_name(struct kg_slice name, char scratch[256])
     struct kg_addr addr;
     uint64_t port;
 
-    if (is_bracketed_ipv6(name) || kg_addr_parse(name, &addr) == 0)
+    if (kg_is_bracketed_ipv6(name) || kg_addr_parse(name, &addr) == 0)
         return "must not be an IP";
-    if (has_port(name, &host, &port))
+    if (kg_host_has_port(name, &host, &port))
         return "must not have a port";
-    return is_host_name(name) ? NULL : say(scratch, KG_SLICE("invalid value: "), name, KG_SLICE(""));
+    return kg_is_host_name(name) ? NULL
+                                 : kg_check_say(scratch, KG_SLICE("invalid value: "), name, KG_SLICE(""));
 }
 
 const char *kg_check_sni(const json_t *value, char scratch[256])
@@ -224,7 +224,8 @@ const char *kg_check_sni(const json_t *value, char scratch[256])
         return NULL;
     if (kg_slice_find(name, '*') == name.len)
         return check_server_name(name, scratch);
-    return has_port(name, &host, &port) ? "must not have a port" : check_wildcard(name, name, scratch);
+    return kg_host_has_port(name, &host, &port) ? "must not have a port"
+                                                : check_wildcard(name, name, scratch);
 }
 
 const char *kg_check_route_sni(const json_t *value, char scratch[256])
@@ -261,11 +262,12 @@ static const char *check_path(struct kg_slice path, char scratch[256])
         char c = path.ptr[i];
 
         if (c == '%' && (path.len - i < 3 || !is_hex(path.ptr[i + 1]) || !is_hex(path.ptr[i + 2])))
-            return say(scratch, KG_SLICE("invalid url-encoded value: '"),
-                       kg_slice_of(path.ptr + i, path.len - i < 3 ? path.len - i : 3), KG_SLICE("'"));
+            return kg_check_say(scratch, KG_SLICE("invalid url-encoded value: '"),
+                                kg_slice_of(path.ptr + i, path.len - i < 3 ? path.len - i : 3),
+                                KG_SLICE("'"));
         if (!is_alnum(c) && !is_one_of(c, "/%-._~!$&'()*+,;=:@"))
-            return say(scratch, KG_SLICE("invalid path: '"), path,
-                       KG_SLICE("' (characters outside of the reserved list of RFC 3986 found)"));
+            return kg_check_say(scratch, KG_SLICE("invalid path: '"), path,
+                                KG_SLICE("' (characters outside of the reserved list of RFC 3986 found)"));
     }
     return too_long(path, PATH_MAX_LEN, scratch);
 }
@@ -282,7 +284,7 @@ static const char *check_regex(enum kg_regex_kind kind, struct kg_slice pattern,
     struct kg_regex *regex = kg_regex_new(kind, pattern, &err);
 
     if (!regex)
-        return say(scratch, kg_slice_str(err.text), KG_SLICE(""), KG_SLICE(""));
+        return kg_check_say(scratch, kg_slice_str(err.text), KG_SLICE(""), KG_SLICE(""));
     kg_regex_free(regex);
     return NULL;
 }
@@ -305,8 +307,8 @@ const char *kg_check_route_path(const json_t *value, char scratch[256])
         return why;
     if (kg_slice_eq(kg_writer_slice(&w), path))
         return NULL;
-    return say(scratch, KG_SLICE("non-normalized path, consider use '"), kg_writer_slice(&w),
-               KG_SLICE("' instead"));
+    return kg_check_say(scratch, KG_SLICE("non-normalized path, consider use '"), kg_writer_slice(&w),
+                        KG_SLICE("' instead"));
 }
 
 const char *kg_check_header_name(const json_t *value, char scratch[256])
@@ -316,7 +318,7 @@ const char *kg_check_header_name(const json_t *value, char scratch[256])
     if (kg_slice_eq_nocase(name, KG_SLICE("host")))
         return "cannot contain 'host' header, which must be specified in the 'hosts' attribute";
     if (!kg_is_token(name))
-        return say(scratch, KG_SLICE("'"), name, KG_SLICE("' is not a valid header name"));
+        return kg_check_say(scratch, KG_SLICE("'"), name, KG_SLICE("' is not a valid header name"));
     return too_long(name, IDENTITY_MAX, scratch);
 }
 
@@ -351,7 +353,7 @@ const char *kg_check_method(const json_t *value, char scratch[256])
         char c = text.ptr[i];
 
         if ((!is_alnum(c) || (c >= 'a' && c <= 'z')) && !is_one_of(c, "!#$%&'*+-.^_`|~"))
-            return say(scratch, KG_SLICE("invalid value: "), text, KG_SLICE(""));
+            return kg_check_say(scratch, KG_SLICE("invalid value: "), text, KG_SLICE(""));
     }
     return too_long(text, 64, scratch);
 }
@@ -371,8 +373,8 @@ const char *kg_check_plugin_name(const json_t *value, char scratch[256])
 {
     if (kg_plugin_find(json_string_value(value)))
         return NULL;
-    return say(scratch, KG_SLICE("plugin '"), text_of(value),
-               KG_SLICE("' not enabled; add it to the 'plugins' configuration property"));
+    return kg_check_say(scratch, KG_SLICE("plugin '"), text_of(value),
+                        KG_SLICE("' not enabled; add it to the 'plugins' configuration property"));
 }
 
 /* Cuts "http" or "https" and "://" off *rest into *scheme (left empty when there is none): false for another
@@ -424,7 +426,7 @@ const char *kg_url_expand(json_t *input)
     slash = kg_slice_find(rest, '/');
     host = kg_slice_of(rest.ptr, slash);
     path = kg_slice_of(rest.ptr + slash, rest.len - slash);
-    if (has_port(host, &host, &port) && (port < 1 || port > 65535))
+    if (kg_host_has_port(host, &host, &port) && (port < 1 || port > 65535))
         return "value of port should be between 1 and 65535";
     if (host.len == 0)
         return "missing host in url";

@@ -32,6 +32,33 @@ const char *kg_check_certificate(const json_t *value, char scratch[256]);
 const char *kg_check_private_key(const json_t *value, char scratch[256]);
 const char *kg_check_plugin_name(const json_t *value, char scratch[256]);
 
+/* Of upstreams and targets. */
+const char *kg_check_upstream_name(const json_t *value, char scratch[256]);
+const char *kg_check_host_header(const json_t *value, char scratch[256]);
+const char *kg_check_host_name(const json_t *value, char scratch[256]);
+const char *kg_check_cookie_name(const json_t *value, char scratch[256]);
+const char *kg_check_hash_header(const json_t *value, char scratch[256]);
+const char *kg_check_probe_header(const json_t *value, char scratch[256]);
+const char *kg_check_target(const json_t *value, char scratch[256]);
+/* host[:port] of a good target as it is stored: lower case, IPv6 in brackets, always with its port. */
+json_t *kg_target_normal(const json_t *value);
+
+/* Host names and addresses as services, routes and targets name them. */
+bool kg_is_host_name(struct kg_slice host);
+bool kg_is_bracketed_ipv6(struct kg_slice host);
+/* Whether the host ends in ":" and digits; *name is what stands before. A number too large for any port stays
+ * too large. */
+bool kg_host_has_port(struct kg_slice host, struct kg_slice *name, uint64_t *port);
+/* Puts before + value + after into scratch; a long value is cut at a character, so that the result stays
+ * UTF-8. */
+const char *kg_check_say(char scratch[256], struct kg_slice before, struct kg_slice value,
+                         struct kg_slice after);
+
+/* upstream_fields.c */
+extern const struct kg_field kg_upstream_fields[], kg_target_fields[];
+void kg_upstream_expand(json_t *input);
+void kg_upstream_check(const json_t *entity, json_t *violations);
+
 /* Notes a message for a field, or, with field NULL, for the entity as a whole. The first one for a field
  * stays. */
 void kg_violate(json_t *violations, const char *field, const char *message);

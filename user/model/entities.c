@@ -10,6 +10,7 @@
 static const char *const service_protocols[] = { "http", "https", NULL };
 static const char *const route_protocols[] = { "http", "https", NULL };
 static const char *const plugin_protocols[] = { "grpc", "grpcs", "http", "https", NULL };
+static const char *const target_unique[] = { "target", "upstream", NULL };
 static const char *const plugin_unique[] = { "name", "route", "service", "consumer", NULL };
 
 /* clang-format off */
@@ -33,6 +34,7 @@ static const struct kg_field service_fields[] = {
     { .name = "host", .type = KG_F_STRING, .required = true, .check = kg_check_service_host },
     { .name = "port", .type = KG_F_INTEGER, .required = true, .default_json = "80", .bounded = true, .min = 1, .max = 65535 },
     { .name = "path", .type = KG_F_STRING, .check = kg_check_service_path },
+    { .name = "retries", .type = KG_F_INTEGER, .required = true, .default_json = "5", .bounded = true, .min = 0, .max = 32767 },
     FIELD_TIMEOUT("connect_timeout"),
     FIELD_TIMEOUT("write_timeout"),
     FIELD_TIMEOUT("read_timeout"),
@@ -280,6 +282,22 @@ const struct kg_entity kg_entities[KG_ENTITIES] = {
                              .fields = ca_certificate_fields,
                              .expand = kg_authority_expand,
                              .check = kg_check_authority },
+    [KG_UPSTREAMS] = { .id = KG_UPSTREAMS,
+                       .name = "upstreams",
+                       .path = "upstreams",
+                       .nested_path = "upstreams",
+                       .endpoint_key = "name",
+                       .fields = kg_upstream_fields,
+                       .expand = kg_upstream_expand,
+                       .check = kg_upstream_check },
+    [KG_TARGETS] = { .id = KG_TARGETS,
+                     .name = "targets",
+                     .path = "targets",
+                     .nested_path = "targets",
+                     .endpoint_key = "target",
+                     .fields = kg_target_fields,
+                     .nested_only = true,
+                     .unique_together = target_unique },
 };
 
 const struct kg_entity *kg_entity_by_path(struct kg_slice path)

@@ -6,6 +6,7 @@
 #include "keygate/abi.h"
 #include "model/certificates.h"
 #include "model/names.h"
+#include "model/pools.h"
 #include "model/records.h"
 #include "model/routing.h"
 
@@ -13,8 +14,7 @@
 
 /*
  * Services, routes and plugins by id are the model's own; credentials by MAC are shared with snapshots.
- * `routing` is what the next snapshot shares, NULL when a service, route, plugin or address has changed since
- * it was built.
+ * `routing` is what the next snapshot shares, NULL when anything that it is built from has changed since.
  */
 struct kg_model {
     const struct kg_slot_source *slots;
@@ -22,6 +22,7 @@ struct kg_model {
     struct kg_pmap services, routes, plugins;
     struct kg_pmap names;
     struct kg_certificates certificates;
+    struct kg_pools pools;
     struct kg_pmap consumers;
     struct kg_pmap credentials, credentials_by_mac;
     struct kg_routing *routing;
@@ -39,6 +40,7 @@ struct kg_model *kg_model_new(const struct kg_slot_source *slots)
     model->services = model->routes = model->plugins = kg_pmap_of(&kg_records_by_id);
     model->names = kg_pmap_of(&kg_names_by_text);
     kg_certificates_init(&model->certificates);
+    kg_pools_init(&model->pools, &model->names);
     model->consumers = kg_pmap_of(&kg_consumers_by_id);
     model->credentials = kg_pmap_of(&kg_credentials_by_id);
     model->credentials_by_mac = kg_pmap_of(&kg_credentials_by_mac);
@@ -60,6 +62,7 @@ void kg_model_free(struct kg_model *model)
     kg_pmap_free(&model->credentials_by_mac);
     kg_pmap_free(&model->credentials);
     kg_pmap_free(&model->consumers);
+    kg_pools_free(&model->pools);
     kg_certificates_free(&model->certificates);
     kg_pmap_free(&model->names);
     kg_pmap_free(&model->plugins);
@@ -80,6 +83,16 @@ static struct kg_pmap *records_of(struct kg_model *model, enum kg_entity_id enti
     return &model->plugins;
 }
 
+/* The new version begins with the old one's balancer: where nothing of it has changed, it stays the same. */
+static void replace_service(struct kg_service_record *old, struct kg_service_record *new,
+                            struct kg_model *model)
+{
+    kg_names_drop(&model->names, old->host, KG_NAMED_BY_SERVICE);
+    new->own = old->own;
+    new->own_version = UINT64_MAX; /* to be looked at again */
+    old->own = NULL;
+}
+
 static void put_record(struct kg_model *model, enum kg_entity_id entity, const json_t *object)
 {
     struct kg_pmap *map = records_of(model, entity);
@@ -91,9 +104,9 @@ static void put_record(struct kg_model *model, enum kg_entity_id entity, const j
     else
         model->next_order++;
     if (entity == KG_SERVICES) {
-        kg_names_use(&model->names, ((struct kg_service_record *)record)->host);
+        kg_names_use(&model->names, ((struct kg_service_record *)record)->host, KG_NAMED_BY_SERVICE);
         if (old)
-            kg_names_drop(&model->names, ((struct kg_service_record *)old)->host);
+            replace_service((struct kg_service_record *)old, (struct kg_service_record *)record, model);
     }
     kg_pmap_set(map, record);
     kg_record_release(record);
@@ -143,8 +156,19 @@ static void remove_record(struct kg_model *model, enum kg_entity_id entity, cons
     if (entity != KG_PLUGINS)
         remove_plugins_of(model, entity, id);
     if (entity == KG_SERVICES)
-        kg_names_drop(&model->names, ((struct kg_service_record *)record)->host);
+        kg_names_drop(&model->names, ((struct kg_service_record *)record)->host, KG_NAMED_BY_SERVICE);
     kg_pmap_del(map, id);
+    forget_routing(model);
+}
+
+/* ---- upstreams, targets ---- */
+
+static void put_pooled(struct kg_model *model, enum kg_entity_id entity, const json_t *object)
+{
+    struct kg_record *record = kg_record_new(entity, object, model->next_order++);
+
+    kg_pools_put(&model->pools, record);
+    kg_record_release(record);
     forget_routing(model);
 }
 
@@ -311,6 +335,10 @@ void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t
             forget_routing(model);
         return;
     }
+    if (entity == KG_UPSTREAMS || entity == KG_TARGETS) {
+        put_pooled(model, entity, object);
+        return;
+    }
     if (entity != KG_CONSUMERS) {
         put_record(model, entity, object);
         return;
@@ -331,6 +359,11 @@ void kg_model_remove(struct kg_model *model, enum kg_entity_id entity, const cha
         remove_consumer(model, id);
         return;
     }
+    if (entity == KG_UPSTREAMS || entity == KG_TARGETS) {
+        kg_pools_remove(&model->pools, entity, id);
+        forget_routing(model);
+        return;
+    }
     if (entity != KG_KEYAUTH_CREDENTIALS) {
         remove_record(model, entity, id);
         return;
@@ -341,43 +374,36 @@ void kg_model_remove(struct kg_model *model, enum kg_entity_id entity, const cha
 }
 
 struct host_visit {
+    const struct kg_model *model;
     void (*visit)(void *ctx, const char *host);
     void *ctx;
 };
 
+/* What only services name, and an upstream is called, is no host name. */
 static void visit_host(void *ctx, void *value)
 {
     const struct host_visit *call = ctx;
+    const struct kg_host_name *name = value;
 
-    call->visit(call->ctx, ((const struct kg_host_name *)value)->text);
+    if (name->users[KG_NAMED_BY_TARGET] > 0 || !kg_pools_find(&call->model->pools, name->text))
+        call->visit(call->ctx, name->text);
 }
 
 void kg_model_each_host(const struct kg_model *model, void (*visit)(void *ctx, const char *host), void *ctx)
 {
-    struct host_visit call = { visit, ctx };
+    struct host_visit call = { model, visit, ctx };
 
     kg_pmap_each(&model->names, visit_host, &call);
 }
 
-bool kg_model_set_address(struct kg_model *model, const char *host, const struct sockaddr *addr,
-                          socklen_t addr_len)
+bool kg_model_set_addresses(struct kg_model *model, const char *host, const struct kg_addr *addrs,
+                            size_t count)
 {
     struct kg_host_name *name = kg_names_find(&model->names, kg_slice_str(host));
-    struct sockaddr_storage now = { 0 };
 
-    if (!addr)
-        addr_len = 0;
-    KG_ASSERT(addr_len <= sizeof(now));
-    if (!name)
+    if (!name || !kg_name_set(name, addrs, count, model->pools.names_version + 1))
         return false;
-    if (addr_len > 0)
-        memcpy(&now, addr, addr_len);
-    /* Each service has its own port. */
-    kg_sockaddr_set_port(&now, 0);
-    if (name->addr_len == addr_len && memcmp(&name->addr, &now, sizeof(now)) == 0)
-        return false;
-    name->addr = now;
-    name->addr_len = addr_len;
+    model->pools.names_version++;
     forget_routing(model);
     return true;
 }
@@ -393,7 +419,7 @@ void kg_model_set_default_verify(struct kg_model *model, bool verify)
 struct kg_snapshot *kg_model_snapshot(struct kg_model *model)
 {
     if (!model->routing)
-        model->routing = kg_routing_new(&model->services, &model->routes, &model->plugins, &model->names,
+        model->routing = kg_routing_new(&model->services, &model->routes, &model->plugins, &model->pools,
                                         &model->certificates);
     return kg_snapshot_new(model->routing, &model->credentials_by_mac, &model->certificates);
 }

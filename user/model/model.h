@@ -24,9 +24,9 @@ struct kg_model *kg_model_new(const struct kg_slot_source *slots);
 void kg_model_free(struct kg_model *model);
 
 /*
- * Adds or replaces one service, route, consumer, plugin, certificate, SNI or CA certificate from its full
- * JSON (the model takes what it needs, keeps no reference). Of a certificate that shows its snis those that
- * it no longer shows are removed, those that it shows anew are put by themselves.
+ * Adds or replaces one entity other than a credential from its full JSON (the model takes what it needs,
+ * keeps no reference). What it refers to must be there. Of a certificate that shows its snis those that it no
+ * longer shows are removed, those that it shows anew are put by themselves.
  */
 void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t *object);
 
@@ -47,14 +47,14 @@ void kg_model_remove(struct kg_model *model, enum kg_entity_id entity, const cha
  */
 size_t kg_model_expire(struct kg_model *model, int64_t now_wall);
 
-/* Every host name (not numeric) that services name, so that the resolver can look them up: calls back for
- * each distinct one. */
+/* Every host name (not numeric) that services and targets name, so that the resolver can look them up: calls
+ * back for each distinct one. An upstream's name is none. */
 void kg_model_each_host(const struct kg_model *model, void (*visit)(void *ctx, const char *host), void *ctx);
 
-/* The address a host name has now (addr NULL: it has none). True when that changes anything. Numeric hosts
- * need no call. */
-bool kg_model_set_address(struct kg_model *model, const char *host, const struct sockaddr *addr,
-                          socklen_t addr_len);
+/* The addresses a host name has now, none twice, in the order in which they are to be used (count 0: it has
+ * none). True when that changes anything. Numeric hosts need no call. */
+bool kg_model_set_addresses(struct kg_model *model, const char *host, const struct kg_addr *addrs,
+                            size_t count);
 
 /* Whether upstreams are verified whose service's tls_verify is null: true until this is called. */
 void kg_model_set_default_verify(struct kg_model *model, bool verify);

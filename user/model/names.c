@@ -4,7 +4,6 @@
 #include "base/assert.h"
 #include "base/mem.h"
 
-#include <netinet/in.h>
 #include <stdlib.h>
 
 static const void *name_text(const void *value)
@@ -22,36 +21,32 @@ static void release_name(void *value)
     struct kg_host_name *name = value;
 
     KG_ASSERT(name->refs > 0);
-    if (--name->refs == 0)
-        free(name);
+    if (--name->refs > 0)
+        return;
+    free(name->addrs);
+    free(name);
 }
 
 const struct kg_pmap_type kg_names_by_text = { name_text, kg_pmap_hash_text, kg_pmap_same_text, retain_name,
                                                release_name };
 
-void kg_sockaddr_set_port(struct sockaddr_storage *addr, uint16_t port)
+bool kg_host_numeric(struct kg_slice host, struct kg_addr *addr)
 {
-    if (addr->ss_family == AF_INET)
-        ((struct sockaddr_in *)addr)->sin_port = htons(port);
-    if (addr->ss_family == AF_INET6)
-        ((struct sockaddr_in6 *)addr)->sin6_port = htons(port);
-}
-
-socklen_t kg_host_numeric(struct kg_slice host, uint16_t port, struct sockaddr_storage *addr)
-{
-    struct kg_addr numeric;
-
     if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
         host = kg_slice_of(host.ptr + 1, host.len - 2);
-    if (kg_addr_parse(host, &numeric))
-        return 0;
-    *addr = (struct sockaddr_storage){ .ss_family = numeric.family == 4 ? AF_INET : AF_INET6 };
-    kg_sockaddr_set_port(addr, port);
-    if (numeric.family == 4) {
-        memcpy(&((struct sockaddr_in *)addr)->sin_addr, numeric.bytes, 4);
+    return kg_addr_parse(host, addr) == 0;
+}
+
+socklen_t kg_sockaddr_of(const struct kg_addr *addr, uint16_t port, struct sockaddr_storage *out)
+{
+    *out = (struct sockaddr_storage){ .ss_family = addr->family == 4 ? AF_INET : AF_INET6 };
+    if (addr->family == 4) {
+        ((struct sockaddr_in *)out)->sin_port = htons(port);
+        memcpy(&((struct sockaddr_in *)out)->sin_addr, addr->bytes, 4);
         return sizeof(struct sockaddr_in);
     }
-    memcpy(&((struct sockaddr_in6 *)addr)->sin6_addr, numeric.bytes, 16);
+    ((struct sockaddr_in6 *)out)->sin6_port = htons(port);
+    memcpy(&((struct sockaddr_in6 *)out)->sin6_addr, addr->bytes, 16);
     return sizeof(struct sockaddr_in6);
 }
 
@@ -73,30 +68,65 @@ struct kg_host_name *kg_names_find(const struct kg_pmap *names, struct kg_slice 
     return name;
 }
 
-void kg_names_use(struct kg_pmap *names, struct kg_slice host)
+void kg_names_use(struct kg_pmap *names, struct kg_slice host, enum kg_name_user user)
 {
-    struct sockaddr_storage numeric;
+    struct kg_addr numeric;
     struct kg_host_name *name = kg_names_find(names, host);
 
-    if (kg_host_numeric(host, 0, &numeric))
+    if (kg_host_numeric(host, &numeric))
         return;
     if (name) {
-        name->users++;
+        name->users[user]++;
         return;
     }
     name = kg_calloc(1, sizeof(*name) + host.len + 1);
     name->refs = 1;
-    name->users = 1;
+    name->users[user] = 1;
     for (size_t i = 0; i < host.len; i++)
         name->text[i] = kg_lower(host.ptr[i]);
     kg_pmap_set(names, name);
     release_name(name);
 }
 
-void kg_names_drop(struct kg_pmap *names, struct kg_slice host)
+void kg_names_drop(struct kg_pmap *names, struct kg_slice host, enum kg_name_user user)
 {
     struct kg_host_name *name = kg_names_find(names, host);
+    size_t left = 0;
 
-    if (name && --name->users == 0)
+    if (!name)
+        return;
+    KG_ASSERT(name->users[user] > 0);
+    name->users[user]--;
+    for (size_t i = 0; i < KG_NAME_USERS; i++)
+        left += name->users[i];
+    if (left == 0)
         kg_pmap_del(names, name->text);
+}
+
+bool kg_name_set(struct kg_host_name *name, const struct kg_addr *addrs, size_t count, uint64_t version)
+{
+    size_t bytes = count * sizeof(*addrs);
+
+    if (name->addr_count == count && (count == 0 || memcmp(name->addrs, addrs, bytes) == 0))
+        return false;
+    free(name->addrs);
+    name->addrs = kg_calloc(count, sizeof(*addrs));
+    if (count > 0)
+        memcpy(name->addrs, addrs, bytes);
+    name->addr_count = count;
+    name->version = version;
+    return true;
+}
+
+const struct kg_addr *kg_names_addresses(const struct kg_pmap *names, struct kg_slice host,
+                                         struct kg_addr *numeric, size_t *count)
+{
+    const struct kg_host_name *name;
+
+    *count = 1;
+    if (kg_host_numeric(host, numeric))
+        return numeric;
+    name = kg_names_find(names, host);
+    *count = name ? name->addr_count : 0;
+    return *count > 0 ? name->addrs : NULL;
 }

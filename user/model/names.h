@@ -1,32 +1,45 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The host names that services name, and the address each has now. Names ignore case. Control thread only. */
+/* The host names that services and targets name, and the addresses each has now. Names ignore case. Control
+ * thread only. */
 #ifndef KG_MODEL_NAMES_H
 #define KG_MODEL_NAMES_H
 
 #include "base/addr.h"
 #include "base/pmap.h"
 
+#include <netinet/in.h>
+
+enum kg_name_user { KG_NAMED_BY_SERVICE, KG_NAMED_BY_TARGET, KG_NAME_USERS };
+
 struct kg_host_name {
     uint32_t refs;
-    size_t users;       /* services that name it */
-    socklen_t addr_len; /* 0: it has no address */
-    struct sockaddr_storage addr;
+    size_t users[KG_NAME_USERS]; /* how many name it */
+    uint64_t version;            /* another one with each change of its addresses; 0: it never had any */
+    struct kg_addr *addrs;       /* owned */
+    size_t addr_count;
     char text[]; /* lower case */
 };
 
 extern const struct kg_pmap_type kg_names_by_text;
 
-/* Whether host is an address, with or without brackets: then *addr is it, with this port, and the length is
- * returned; else 0. */
-socklen_t kg_host_numeric(struct kg_slice host, uint16_t port, struct sockaddr_storage *addr);
+/* Whether host is an address, with or without brackets. */
+bool kg_host_numeric(struct kg_slice host, struct kg_addr *addr);
 
-/* Sets the port of an IPv4 or IPv6 socket address. */
-void kg_sockaddr_set_port(struct sockaddr_storage *addr, uint16_t port);
+/* The socket address of an address; its length. */
+socklen_t kg_sockaddr_of(const struct kg_addr *addr, uint16_t port, struct sockaddr_storage *out);
 
-/* One more service names this host, or one less; a name that nobody names any more is forgotten. Numeric ones
- * are left out. */
-void kg_names_use(struct kg_pmap *names, struct kg_slice host);
-void kg_names_drop(struct kg_pmap *names, struct kg_slice host);
+/* One more names this host, or one less; a name that nobody names any more is forgotten. Numeric ones are
+ * left out. */
+void kg_names_use(struct kg_pmap *names, struct kg_slice host, enum kg_name_user user);
+void kg_names_drop(struct kg_pmap *names, struct kg_slice host, enum kg_name_user user);
 struct kg_host_name *kg_names_find(const struct kg_pmap *names, struct kg_slice host);
+
+/* Replaces the addresses; false when they are the same ones. */
+bool kg_name_set(struct kg_host_name *name, const struct kg_addr *addrs, size_t count, uint64_t version);
+
+/* The addresses of a host that is an address itself (kept in *numeric) or a name: NULL with *count 0 when
+ * there is none now. They live as long as the name is not set anew. */
+const struct kg_addr *kg_names_addresses(const struct kg_pmap *names, struct kg_slice host,
+                                         struct kg_addr *numeric, size_t *count);
 
 #endif

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Services, routes and plugins as the model keeps them, taken out of their JSON. */
+/* Services, routes and plugins as the model keeps them, taken out of their JSON; and records in general. */
 #include "model/records.h"
 #include "model/certificates.h"
 
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/writer.h"
 
 #include <stdlib.h>
 
@@ -65,24 +64,13 @@ static struct kg_slice *list(struct kg_record *record, const json_t *object, con
     return elements(record, json_object_get(object, name), count);
 }
 
-/* RFC 9110, 7.2: host[:port]; the protocol's own port is left out, a bare IPv6 address gets its brackets. */
-static struct kg_slice host_header(struct kg_service_record *service)
+static struct kg_slice lower(struct kg_record *record, struct kg_slice host)
 {
-    size_t cap = service->host.len + sizeof("[]:65535");
-    struct kg_writer w = kg_writer_of(kg_arena_calloc(&service->record.arena, cap, 1), cap);
-    bool bare6 = kg_slice_find(service->host, ':') < service->host.len && service->host.ptr[0] != '[';
+    char *copy = kg_arena_calloc(&record->arena, host.len + 1, 1);
 
-    if (bare6)
-        kg_put_char(&w, '[');
-    kg_put(&w, service->host);
-    if (bare6)
-        kg_put_char(&w, ']');
-    if (service->port != (service->https ? PORT_HTTPS : PORT_HTTP)) {
-        kg_put_char(&w, ':');
-        kg_put_u64(&w, service->port);
-    }
-    KG_ASSERT(!w.overflow);
-    return kg_writer_slice(&w);
+    for (size_t i = 0; i < host.len; i++)
+        copy[i] = kg_lower(host.ptr[i]);
+    return kg_slice_of(copy, host.len);
 }
 
 static void take_tls(struct kg_service_record *service, const json_t *object)
@@ -112,8 +100,10 @@ static struct kg_record *new_service(const json_t *object)
     service->connect_timeout_ms = number(object, "connect_timeout", 60000);
     service->write_timeout_ms = number(object, "write_timeout", 60000);
     service->read_timeout_ms = number(object, "read_timeout", 60000);
+    service->retries = number(object, "retries", 5);
+    service->lower_host = lower(record, service->host);
     take_tls(service, object);
-    service->host_header = host_header(service);
+    service->host_header = kg_host_header(&record->arena, service->host, service->port, service->https);
     return record;
 }
 
@@ -239,6 +229,10 @@ struct kg_record *kg_record_new(enum kg_entity_id entity, const json_t *object, 
         record = new_route(object);
     else if (entity == KG_PLUGINS)
         record = new_plugin(object);
+    else if (entity == KG_UPSTREAMS)
+        record = kg_upstream_record_new(object);
+    else if (entity == KG_TARGETS)
+        record = kg_target_record_new(object);
     else
         record = kg_certificate_record_new(entity, object);
     KG_ASSERT(record != NULL);
@@ -264,6 +258,8 @@ void kg_record_release(struct kg_record *record)
         struct kg_plugin_record *plugin = (struct kg_plugin_record *)record;
         plugin->type->release(plugin->config);
     }
+    if (record->entity == KG_SERVICES)
+        kg_balancer_record_release(((struct kg_service_record *)record)->own);
     if (record->entity == KG_ROUTES)
         free_regexes((struct kg_route_record *)record);
     kg_certificate_record_clear(record);

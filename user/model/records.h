@@ -10,6 +10,7 @@
 
 #include "base/pmap.h"
 #include "model/arena.h"
+#include "model/balancers.h"
 #include "model/router.h"
 
 struct kg_credential_record;
@@ -43,7 +44,7 @@ struct kg_consumer_record *kg_credential_record_consumer(const struct kg_credent
 void kg_consumer_record_release(struct kg_consumer_record *consumer);
 void kg_credential_record_release(struct kg_credential_record *credential);
 
-/* What services, routes and plugins have in common; first in each of them. */
+/* What services, routes, plugins, upstreams and targets have in common; first in each of them. */
 struct kg_record {
     enum kg_entity_id entity;
     uint32_t refs;
@@ -64,16 +65,19 @@ struct kg_plugin_record {
 
 struct kg_service_record {
     struct kg_record record;
-    bool enabled;
+    bool enabled, https;
     struct kg_slice name, host, path, host_header; /* host is NUL-terminated */
+    struct kg_slice lower_host;                    /* NUL-terminated */
     uint16_t port;
-    bool https;
     int tls_verify;       /* -1: as the settings say */
     int tls_verify_depth; /* -1: OpenSSL's own */
     char client_certificate_id[KG_UUID_TEXT];
     struct kg_slice *ca_ids; /* NUL-terminated */
     size_t ca_count;
-    uint32_t connect_timeout_ms, write_timeout_ms, read_timeout_ms;
+    uint32_t connect_timeout_ms, write_timeout_ms, read_timeout_ms, retries;
+    /* The balancer of its own host, or NULL, and the version of the host's name it was made from. */
+    struct kg_balancer_record *own;
+    uint64_t own_version;
     /* While a routing is built: */
     const struct kg_service *built; /* NULL when disabled */
     struct kg_plugin_record *plugins;
@@ -96,12 +100,32 @@ struct kg_route_record {
     struct kg_plugin_record *plugins; /* while a routing is built */
 };
 
+struct kg_target_record {
+    struct kg_record record;
+    char upstream_id[KG_UUID_TEXT];
+    struct kg_slice host; /* lower case, IPv6 in brackets; NUL-terminated */
+    uint16_t port;
+    uint32_t weight; /* 0: takes no requests */
+};
+
+struct kg_upstream_record {
+    struct kg_record record;
+    struct kg_slice lower_name; /* NUL-terminated */
+    struct kg_balancer rules;   /* all of it but number, endpoints and ring; texts are the record's */
+    size_t slots;
+    struct kg_pool *pool; /* pools.c */
+};
+
 /* By id, for all of them. */
 extern const struct kg_pmap_type kg_records_by_id;
 
-/* A new record with one reference from the full JSON of a service, route or plugin, or of what
- * model/certificates.h holds. */
+/* A new record with one reference from the full JSON of any of the above, or of what model/certificates.h
+ * holds. */
 struct kg_record *kg_record_new(enum kg_entity_id entity, const json_t *object, uint64_t order);
 void kg_record_release(struct kg_record *record);
+
+/* upstream_records.c: for kg_record_new. */
+struct kg_record *kg_upstream_record_new(const json_t *object);
+struct kg_record *kg_target_record_new(const json_t *object);
 
 #endif

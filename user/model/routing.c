@@ -13,6 +13,9 @@ struct kg_routing_parts {
     struct kg_pmap plugins; /* the version whose compiled configs the uses point at */
     struct kg_pmap routes;  /* the version whose regexes the router points at */
     struct kg_pmap secured; /* what the services' `tls` point into */
+    /* All upstreams' balancers, oldest first, then those that services have besides: one reference each. */
+    struct kg_balancer_record **balancers;
+    size_t balancer_count, balancer_room, upstream_count;
 };
 
 /* All values of a map as an array, in the order in which the model first saw them. */
@@ -44,62 +47,92 @@ static struct records in_order(const struct kg_pmap *map)
     return records;
 }
 
-/* The address of a service's own host; false while it has none. */
-static bool find_address(const struct kg_service_record *record, const struct kg_pmap *names,
-                         struct kg_endpoint *endpoint)
+static void keep_balancer(struct kg_routing_parts *parts, struct kg_balancer_record *balancer)
 {
-    const struct kg_host_name *name = kg_names_find(names, record->host);
-
-    endpoint->addr_len = kg_host_numeric(record->host, record->port, &endpoint->addr);
-    if (endpoint->addr_len == 0 && name && name->addr_len > 0) {
-        endpoint->addr = name->addr;
-        endpoint->addr_len = name->addr_len;
-        kg_sockaddr_set_port(&endpoint->addr, record->port);
+    if (parts->balancer_count == parts->balancer_room) {
+        parts->balancer_room = parts->balancer_room ? parts->balancer_room * 2 : 64;
+        parts->balancers = kg_realloc(parts->balancers, parts->balancer_room, sizeof(*parts->balancers));
     }
-    return endpoint->addr_len > 0;
+    parts->balancers[parts->balancer_count++] = kg_balancer_record_hold(balancer);
 }
 
-static const struct kg_balancer *
-build_balancer(struct kg_arena *arena, const struct kg_service_record *record, const struct kg_pmap *names)
+static void build_upstreams(struct kg_routing_parts *parts, struct kg_pools *pools)
 {
-    struct kg_balancer *balancer = kg_arena_calloc(arena, 1, sizeof(*balancer));
-    struct kg_endpoint *endpoint = kg_arena_calloc(arena, 1, sizeof(*endpoint));
+    struct records records = in_order(&pools->upstreams);
 
-    endpoint->host = kg_arena_copy(arena, record->host);
-    endpoint->host_header = kg_arena_copy(arena, record->host_header);
-    endpoint->weight = 1;
-    balancer->endpoints = endpoint;
-    balancer->endpoint_count = find_address(record, names, endpoint);
-    balancer->unresolved = balancer->endpoint_count == 0;
-    return balancer;
+    for (size_t i = 0; i < records.count; i++)
+        keep_balancer(parts, kg_pools_balancer(pools, (struct kg_upstream_record *)records.items[i], false));
+    parts->upstream_count = parts->balancer_count;
+    free(records.items);
 }
 
-static const struct kg_service *build_service(struct kg_arena *arena, const struct kg_service_record *record,
-                                              const struct kg_pmap *names,
+/* All addresses of the service's own host, each with the same weight. Made anew only when they have changed.
+ */
+static struct kg_balancer_record *own_balancer(struct kg_service_record *service, const struct kg_pmap *names)
+{
+    const struct kg_host_name *name = kg_pmap_find(names, service->lower_host.ptr);
+    uint64_t version = name ? name->version : 0;
+    struct kg_addr numeric;
+    size_t count;
+
+    if (service->own && service->own_version == version)
+        return service->own;
+    const struct kg_addr *addrs = kg_names_addresses(names, service->host, &numeric, &count);
+    struct kg_balancer_record *fresh = kg_balancer_record_new(count);
+    struct kg_endpoint endpoint = { .weight = 1 };
+
+    endpoint.host = kg_arena_copy(&fresh->arena, service->host);
+    endpoint.host_header = kg_arena_copy(&fresh->arena, service->host_header);
+    for (size_t i = 0; i < count; i++) {
+        endpoint.addr_len = kg_sockaddr_of(&addrs[i], service->port, &endpoint.addr);
+        kg_balancer_record_add(fresh, &endpoint, NULL);
+    }
+    fresh->pub.unresolved = count == 0;
+    kg_balancer_record_replace(&service->own, fresh);
+    service->own_version = version;
+    return service->own;
+}
+
+static const struct kg_balancer *choose_balancer(struct kg_routing_parts *parts,
+                                                 struct kg_service_record *service, struct kg_pools *pools)
+{
+    struct kg_upstream_record *upstream = kg_pools_find(pools, service->lower_host.ptr);
+    struct kg_balancer_record *balancer;
+
+    balancer =
+        upstream ? kg_pools_balancer(pools, upstream, service->https) : own_balancer(service, pools->names);
+    keep_balancer(parts, balancer);
+    return &balancer->pub;
+}
+
+static const struct kg_service *build_service(struct kg_routing_parts *parts,
+                                              struct kg_service_record *record, struct kg_pools *pools,
                                               struct kg_certificates *certificates)
 {
+    struct kg_arena *arena = &parts->arena;
     struct kg_service *service = kg_arena_calloc(arena, 1, sizeof(*service));
 
     memcpy(service->id, record->record.id, sizeof(service->id));
     service->name = kg_arena_copy(arena, record->name);
     service->path = kg_arena_copy(arena, record->path);
-    service->balancer = build_balancer(arena, record, names);
+    service->balancer = choose_balancer(parts, record, pools);
     service->tls = record->https ? kg_certificates_secure(certificates, record) : NULL;
     service->connect_timeout_ms = record->connect_timeout_ms;
     service->write_timeout_ms = record->write_timeout_ms;
     service->read_timeout_ms = record->read_timeout_ms;
+    service->retries = record->retries;
     return service;
 }
 
-static void build_services(struct kg_arena *arena, const struct kg_pmap *services,
-                           const struct kg_pmap *names, struct kg_certificates *certificates)
+static void build_services(struct kg_routing_parts *parts, const struct kg_pmap *services,
+                           struct kg_pools *pools, struct kg_certificates *certificates)
 {
     struct records records = in_order(services);
 
     for (size_t i = 0; i < records.count; i++) {
         struct kg_service_record *service = (struct kg_service_record *)records.items[i];
         service->plugins = NULL;
-        service->built = service->enabled ? build_service(arena, service, names, certificates) : NULL;
+        service->built = service->enabled ? build_service(parts, service, pools, certificates) : NULL;
     }
     free(records.items);
 }
@@ -243,7 +276,7 @@ static size_t build_routes(struct kg_arena *arena, const struct records *routes,
 }
 
 struct kg_routing *kg_routing_new(const struct kg_pmap *services, const struct kg_pmap *routes,
-                                  const struct kg_pmap *plugins, const struct kg_pmap *names,
+                                  const struct kg_pmap *plugins, struct kg_pools *pools,
                                   struct kg_certificates *certificates)
 {
     struct kg_routing *routing = kg_calloc(1, sizeof(*routing));
@@ -258,7 +291,8 @@ struct kg_routing *kg_routing_new(const struct kg_pmap *services, const struct k
     for (size_t i = 0; i < ordered.count; i++)
         ((struct kg_route_record *)ordered.items[i])->plugins = NULL;
     kg_certificates_begin(certificates);
-    build_services(&routing->parts->arena, services, names, certificates);
+    build_upstreams(routing->parts, pools);
+    build_services(routing->parts, services, pools, certificates);
     routing->parts->secured = kg_certificates_end(certificates);
     hang_plugins(services, routes, plugins, &global);
     size_t count = build_routes(&routing->parts->arena, &ordered, services, global, specs);
@@ -277,7 +311,17 @@ void kg_routing_release(struct kg_routing *routing)
     kg_pmap_free(&routing->parts->plugins);
     kg_pmap_free(&routing->parts->routes);
     kg_pmap_free(&routing->parts->secured);
+    for (size_t i = 0; i < routing->parts->balancer_count; i++)
+        kg_balancer_record_release(routing->parts->balancers[i]);
+    free(routing->parts->balancers);
     kg_arena_free(&routing->parts->arena);
     free(routing->parts);
     free(routing);
+}
+
+void kg_routing_each_balancer(const struct kg_routing *routing,
+                              void (*visit)(void *ctx, const struct kg_balancer *balancer), void *ctx)
+{
+    for (size_t i = 0; i < routing->parts->upstream_count; i++)
+        visit(ctx, &routing->parts->balancers[i]->pub);
 }

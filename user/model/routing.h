@@ -9,6 +9,7 @@
 
 #include "base/pmap.h"
 #include "model/certificates.h"
+#include "model/pools.h"
 #include "model/router.h"
 
 struct kg_routing {
@@ -18,12 +19,15 @@ struct kg_routing {
     struct kg_routing_parts *parts;
 };
 
-/* From the model's maps: of kg_records_by_id for the first three, of kg_names_by_text for names. One
- * reference, the caller's. */
+/* From the model's maps, of kg_records_by_id, and its upstreams. One reference, the caller's. */
 struct kg_routing *kg_routing_new(const struct kg_pmap *services, const struct kg_pmap *routes,
-                                  const struct kg_pmap *plugins, const struct kg_pmap *names,
+                                  const struct kg_pmap *plugins, struct kg_pools *pools,
                                   struct kg_certificates *certificates);
 void kg_routing_release(struct kg_routing *routing);
+
+/* The balancers of all upstreams, oldest first. */
+void kg_routing_each_balancer(const struct kg_routing *routing,
+                              void (*visit)(void *ctx, const struct kg_balancer *balancer), void *ctx);
 
 /* A snapshot of a routing and of versions of the credentials and certificates, all of which it shares. */
 struct kg_snapshot *kg_snapshot_new(struct kg_routing *routing, const struct kg_pmap *credentials_by_mac,

@@ -111,11 +111,14 @@ static json_t *take_integer(const struct kg_field *field, const json_t *given, j
 
 static json_t *take_timestamp(const struct kg_field *field, const json_t *given, json_t **error)
 {
-    if (!json_is_integer(given))
+    /* Kong's targets have fractions of a second; seconds are enough here. */
+    double seconds = json_number_value(given);
+
+    if (!json_is_number(given))
         return refuse(error, "expected an integer");
-    if (json_integer_value(given) <= 0)
+    if (seconds < 1 || seconds >= (double)INT64_MAX)
         return refuse(error, "expected a valid timestamp");
-    return copy_of(given);
+    return json_integer(json_is_integer(given) ? json_integer_value(given) : (json_int_t)seconds);
 }
 
 static json_t *take_number(const struct kg_field *field, const json_t *given, json_t **error)
@@ -193,6 +196,11 @@ static json_t *take_set(const struct kg_field *field, const json_t *given, json_
 static json_t *take_foreign_set(const struct kg_field *field, const json_t *given, json_t **error)
 {
     return take_elements(field, take_uuid, given, error);
+}
+
+static json_t *take_integer_set(const struct kg_field *field, const json_t *given, json_t **error)
+{
+    return take_elements(field, take_integer, given, error);
 }
 
 static const char *wrong_name(const struct kg_field *field, const json_t *map, const char *name,
@@ -301,10 +309,18 @@ static json_t *take_record(const struct kg_field *field, const json_t *given, js
 static json_t *take(const struct kg_field *field, const json_t *given, json_t **error)
 {
     static const take_fn takers[] = {
-        [KG_F_UUID] = take_uuid,       [KG_F_TIMESTAMP] = take_timestamp,     [KG_F_STRING] = take_string,
-        [KG_F_INTEGER] = take_integer, [KG_F_NUMBER] = take_number,           [KG_F_BOOLEAN] = take_boolean,
-        [KG_F_STRING_SET] = take_set,  [KG_F_FOREIGN] = take_foreign,         [KG_F_RECORD] = take_record,
-        [KG_F_STRING_MAP] = take_map,  [KG_F_FOREIGN_SET] = take_foreign_set,
+        [KG_F_UUID] = take_uuid,
+        [KG_F_TIMESTAMP] = take_timestamp,
+        [KG_F_STRING] = take_string,
+        [KG_F_INTEGER] = take_integer,
+        [KG_F_NUMBER] = take_number,
+        [KG_F_BOOLEAN] = take_boolean,
+        [KG_F_STRING_SET] = take_set,
+        [KG_F_FOREIGN] = take_foreign,
+        [KG_F_RECORD] = take_record,
+        [KG_F_STRING_MAP] = take_map,
+        [KG_F_FOREIGN_SET] = take_foreign_set,
+        [KG_F_INTEGER_SET] = take_integer_set,
     };
 
     return takers[field->type](field, given, error);

@@ -20,6 +20,8 @@ enum kg_entity_id {
     KG_CERTIFICATES,
     KG_SNIS,
     KG_CA_CERTIFICATES,
+    KG_UPSTREAMS,
+    KG_TARGETS,
     KG_ENTITIES,
 };
 
@@ -31,10 +33,11 @@ enum kg_field_type {
     KG_F_NUMBER,
     KG_F_BOOLEAN,
     KG_F_STRING_SET,  /* array of distinct strings, order kept */
+    KG_F_INTEGER_SET, /* array of distinct integers, order kept */
     KG_F_STRING_MAP,  /* object: name → array of distinct strings, at least one */
     KG_F_FOREIGN,     /* {"id": UUID} of another entity */
     KG_F_FOREIGN_SET, /* array of distinct UUIDs of another entity */
-    KG_F_RECORD,      /* nested fields; a plugin's config */
+    KG_F_RECORD,      /* nested fields; a plugin's config has its type's */
 };
 
 struct kg_field;
@@ -49,6 +52,7 @@ struct kg_field {
     bool required;  /* may not be null or absent after defaults */
     bool automatic; /* filled in by us when absent: id, created_at, updated_at, a generated key */
     bool unique;
+    bool nocase;  /* two values that differ in case alone are the same one */
     bool secret;  /* encrypted at rest; never in a log or an error */
     bool by_hash; /* a secret that is found by its keyed hash: only such a one may be unique */
     /*
@@ -63,7 +67,7 @@ struct kg_field {
     bool lifetime;
     const char *default_json;  /* JSON text of the default; NULL = null */
     const char *const *one_of; /* NULL-terminated allowed strings, also for the elements of a set */
-    bool bounded;              /* min and max apply: to an integer's value */
+    bool bounded;              /* min and max apply: to a number's value, or to each of a set */
     int64_t min, max;
     enum kg_entity_id reference; /* KG_F_FOREIGN, KG_F_FOREIGN_SET, children */
     /* KG_F_FOREIGN: deleting the parent deletes this entity; else it is refused while children are there. */
@@ -85,6 +89,8 @@ struct kg_entity {
      * one does. NULL: only the id. */
     const char *endpoint_key;
     const struct kg_field *fields; /* ended by a NULL name */
+    /* Only below its parent: its endpoint key is a name there alone, and it has no collection of its own. */
+    bool nested_only;
     /* Writes out what the given fields say about others that are not given. May be NULL. */
     void (*expand)(json_t *input);
     /* Rules over several fields ("at least one of …"): adds to violations. May be NULL. */

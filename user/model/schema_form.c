@@ -135,7 +135,8 @@ static json_t *convert(const struct kg_field *field, struct kg_slice text)
 
     if (text.len == 0)
         return json_null();
-    if (field && (field->type == KG_F_INTEGER || field->type == KG_F_TIMESTAMP))
+    if (field &&
+        (field->type == KG_F_INTEGER || field->type == KG_F_TIMESTAMP || field->type == KG_F_INTEGER_SET))
         value = convert_integer(text);
     if (field && field->type == KG_F_NUMBER)
         value = convert_number(text);
@@ -158,7 +159,7 @@ static bool is_list(const struct kg_field *field, const struct steps *steps)
     if (!field)
         return false;
     return field->type == KG_F_STRING_SET || field->type == KG_F_FOREIGN_SET ||
-           (field->type == KG_F_STRING_MAP && steps->count > 1);
+           field->type == KG_F_INTEGER_SET || (field->type == KG_F_STRING_MAP && steps->count > 1);
 }
 
 /* Sets the last step's value in its object; a list field, a bracket or a repeated name makes a list. Takes

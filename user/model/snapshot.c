@@ -40,6 +40,12 @@ bool kg_snapshot_route(const struct kg_snapshot *snapshot, const struct kg_route
     return kg_router_match(snapshot->routing->router, query, match);
 }
 
+void kg_snapshot_each_balancer(const struct kg_snapshot *snapshot,
+                               void (*visit)(void *ctx, const struct kg_balancer *balancer), void *ctx)
+{
+    kg_routing_each_balancer(snapshot->routing, visit, ctx);
+}
+
 const struct kg_credential *kg_snapshot_credential(const struct kg_snapshot *snapshot, const uint8_t mac[32])
 {
     const struct kg_credential_record *found = kg_pmap_find(&snapshot->credentials, mac);

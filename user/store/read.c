@@ -271,8 +271,8 @@ static int load_credentials(struct kg_store *store, struct kg_model *model, stru
 /* Parents before children. */
 int kg_store_load(struct kg_store *store, struct kg_model *model, struct kg_error *err)
 {
-    static const enum kg_entity_id first[] = { KG_CERTIFICATES, KG_SNIS, KG_CA_CERTIFICATES, KG_SERVICES,
-                                               KG_ROUTES };
+    static const enum kg_entity_id first[] = { KG_CERTIFICATES, KG_SNIS,     KG_CA_CERTIFICATES, KG_UPSTREAMS,
+                                               KG_TARGETS,      KG_SERVICES, KG_ROUTES };
     int rc = 0;
 
     for (size_t i = 0; rc == 0 && i < sizeof(first) / sizeof(first[0]); i++)

@@ -46,6 +46,8 @@ static void create_column(struct kg_sql *sql, const struct kg_field *field)
     }
     kg_sql_add(sql, ", \"%s\" %s%s%s", field->name, column_type(field), field->required ? " NOT NULL" : "",
                field->unique || field->type == KG_F_UUID ? " UNIQUE" : "");
+    if (field->nocase)
+        kg_sql_add(sql, " COLLATE NOCASE");
     add_reference(sql, field);
 }
 
@@ -193,6 +195,7 @@ static void bind_value(sqlite3_stmt *stmt, int at, const struct kg_field *field,
         return;
     case KG_F_STRING_SET:
     case KG_F_FOREIGN_SET:
+    case KG_F_INTEGER_SET:
     case KG_F_STRING_MAP:
     case KG_F_RECORD:
         bind_json(stmt, at, value);
@@ -317,6 +320,7 @@ static json_t *value_at(sqlite3_stmt *stmt, int at, const struct kg_field *field
         return reference_at(stmt, at);
     case KG_F_STRING_SET:
     case KG_F_FOREIGN_SET:
+    case KG_F_INTEGER_SET:
     case KG_F_STRING_MAP:
     case KG_F_RECORD:
         return json_at(stmt, at);

@@ -11,7 +11,7 @@
 
 #define SERVICE(name, host, port, path, timeout)                                                             \
     "{\"name\":" name ",\"protocol\":\"http\",\"host\":\"" host "\",\"port\":" port ",\"path\":" path        \
-    ",\"connect_timeout\":60000,\"write_timeout\":60000,\"read_timeout\":" timeout                           \
+    ",\"retries\":5,\"connect_timeout\":60000,\"write_timeout\":60000,\"read_timeout\":" timeout             \
     ",\"enabled\":true,\"tls_verify\":null,\"tls_verify_depth\":null,\"ca_certificates\":null,"              \
     "\"client_certificate\":null,\"tags\":null}"
 

@@ -11,13 +11,15 @@
 
 #define PATIENCE_MS 10000
 #define ZONE        8
+#define ANSWER_MAX  4096 /* c-ares takes as much by UDP */
 
 enum kind { NO_SUCH_NAME, DATA, EMPTY, FAILURE, SILENCE, TRUNCATED };
 
 struct reply {
     enum kind kind;
     uint32_t ttl;
-    const char *addrs[2];
+    const char *addrs[4];
+    unsigned many; /* instead of addrs: so many of 198.51.100.0/24, the order turned round in each answer */
     unsigned asked;
 };
 
@@ -35,7 +37,7 @@ struct fixture {
     bool answers_many; /* every name below many.test has an address */
     /* What was reported. */
     unsigned reports, most_asking;
-    char host[64], addr[INET6_ADDRSTRLEN];
+    char host[64], addr[1024];       /* addr: all of them with blanks between */
     void (*then)(struct fixture *f); /* run inside the report */
 };
 
@@ -95,7 +97,20 @@ static struct reply *find_reply(const char *name, unsigned type)
     return &nothing;
 }
 
-/* Writes the answer, 0 for none at all. out has 512 bytes. */
+static bool has_address(const struct reply *reply, unsigned i)
+{
+    return reply->many ? i < reply->many : i < 4 && reply->addrs[i];
+}
+
+static void address_text(const struct reply *reply, unsigned i, char *text, size_t size)
+{
+    if (reply->many)
+        snprintf(text, size, "198.51.100.%u", 1 + (i + reply->asked * 7) % reply->many);
+    else
+        snprintf(text, size, "%s", reply->addrs[i]);
+}
+
+/* Writes the answer, 0 for none at all. out has ANSWER_MAX bytes. */
 static size_t answer_query(const uint8_t *query, size_t len, bool tcp, uint8_t *out)
 {
     static const unsigned flags[] = { 0x8183, 0x8180, 0x8180, 0x8182, 0, 0x8380 };
@@ -115,8 +130,9 @@ static size_t answer_query(const uint8_t *query, size_t len, bool tcp, uint8_t *
     memcpy(out + 12, query + 12, question);
     put16(out + 2, flags[kind]);
     put16(out + 4, 1);
-    for (; kind == DATA && count < 2 && reply->addrs[count]; count++) {
+    for (; kind == DATA && has_address(reply, count); count++) {
         unsigned width = type == 28 ? 16 : 4;
+        char text[INET6_ADDRSTRLEN];
 
         put16(out + at, 0xc00c); /* the question's name */
         put16(out + at + 2, type);
@@ -124,7 +140,8 @@ static size_t answer_query(const uint8_t *query, size_t len, bool tcp, uint8_t *
         put16(out + at + 6, reply->ttl >> 16);
         put16(out + at + 8, reply->ttl & 0xffff);
         put16(out + at + 10, width);
-        assert_int_equal(inet_pton(type == 28 ? AF_INET6 : AF_INET, reply->addrs[count], out + at + 12), 1);
+        address_text(reply, count, text, sizeof(text));
+        assert_int_equal(inet_pton(type == 28 ? AF_INET6 : AF_INET, text, out + at + 12), 1);
         at += 12 + width;
     }
     put16(out + 6, count);
@@ -133,7 +150,7 @@ static size_t answer_query(const uint8_t *query, size_t len, bool tcp, uint8_t *
 
 static void serve_udp(void *ctx, uint32_t events)
 {
-    uint8_t query[512], out[512];
+    uint8_t query[512], out[ANSWER_MAX];
     struct sockaddr_in peer;
     socklen_t peer_len = sizeof(peer);
     ssize_t len = recvfrom(fix.udp, query, sizeof(query), 0, (struct sockaddr *)&peer, &peer_len);
@@ -147,7 +164,7 @@ static void serve_udp(void *ctx, uint32_t events)
 
 static void serve_conn(void *ctx, uint32_t events)
 {
-    uint8_t query[512], out[514];
+    uint8_t query[512], out[ANSWER_MAX + 2];
     ssize_t len = recv(fix.conn, query, sizeof(query), 0);
     size_t answer;
 
@@ -192,23 +209,20 @@ static unsigned open_server(void)
 
 /* --- the fixture --- */
 
-static void note_change(void *ctx, const char *host, const struct sockaddr *addr, socklen_t addr_len)
+static void note_change(void *ctx, const char *host, const struct kg_addr *addrs, size_t count)
 {
     struct fixture *f = ctx;
     void (*then)(struct fixture *) = f->then;
+    char text[KG_ADDR_TEXT];
 
     f->reports++;
     snprintf(f->host, sizeof(f->host), "%s", host);
-    snprintf(f->addr, sizeof(f->addr), "lost");
-    if (addr && addr->sa_family == AF_INET) {
-        assert_int_equal(addr_len, sizeof(struct sockaddr_in));
-        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)addr)->sin_addr, f->addr,
-                  sizeof(f->addr));
-    }
-    if (addr && addr->sa_family == AF_INET6) {
-        assert_int_equal(addr_len, sizeof(struct sockaddr_in6));
-        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)addr)->sin6_addr, f->addr,
-                  sizeof(f->addr));
+    snprintf(f->addr, sizeof(f->addr), "%s", count > 0 ? "" : "lost");
+    for (size_t i = 0; i < count; i++) {
+        size_t len = strlen(f->addr);
+
+        snprintf(f->addr + len, sizeof(f->addr) - len, "%s%s", i > 0 ? " " : "",
+                 kg_addr_text(&addrs[i], text));
     }
     if (f->resolver->asking > f->most_asking)
         f->most_asking = f->resolver->asking;
@@ -336,23 +350,42 @@ static void a_new_address_is_seen_when_the_ttl_ends(void **state)
     assert_int_equal(moving->v4.asked, 2);
 }
 
-static void the_same_address_is_not_reported_again(void **state)
+static void the_same_addresses_are_not_reported_again(void **state)
 {
     struct record *steady =
         serve(0, "steady.test", REPLY(DATA, 1, { "192.0.2.1", "192.0.2.2" }), REPLY(EMPTY));
 
     watch_only("steady.test");
     WAIT_FOR(fix.reports > 0);
-    assert_reported(1, "steady.test", "192.0.2.1");
-    /* Nor in another order. */
+    assert_reported(1, "steady.test", "192.0.2.1 192.0.2.2");
+    /* Nor in another order, nor one of them twice. */
     steady->v4.addrs[0] = "192.0.2.2";
     steady->v4.addrs[1] = "192.0.2.1";
+    steady->v4.addrs[2] = "192.0.2.2";
     let_answers_pass(&steady->v4);
     assert_int_equal(fix.reports, 1);
-    /* Gone from the answer, it is replaced. */
+    /* One that is gone from the answer is gone. */
     steady->v4.addrs[1] = NULL;
     WAIT_FOR(fix.reports > 1);
     assert_reported(2, "steady.test", "192.0.2.2");
+    steady->v4.addrs[1] = "192.0.2.3";
+    WAIT_FOR(fix.reports > 2);
+    assert_reported(3, "steady.test", "192.0.2.2 192.0.2.3");
+}
+
+/* Also when each answer begins with others: else each would look like a change. */
+static void of_many_addresses_the_same_few_are_taken(void **state)
+{
+    struct record *crowd = serve(0, "crowd.test", REPLY(DATA, 1, .many = 40), REPLY(EMPTY));
+    unsigned blanks = 0;
+
+    watch_only("crowd.test");
+    WAIT_FOR(fix.reports > 0);
+    for (const char *c = fix.addr; *c; c++)
+        blanks += *c == ' ';
+    assert_int_equal(blanks + 1, KG_RESOLVER_ADDRESSES);
+    let_answers_pass(&crowd->v4);
+    assert_int_equal(fix.reports, 1);
 }
 
 static void ipv4_goes_before_ipv6(void **state)
@@ -429,7 +462,7 @@ static void a_truncated_answer_is_asked_for_by_tcp(void **state)
     serve(0, "long.test", REPLY(TRUNCATED, 300, { "192.0.2.1", "192.0.2.2" }), REPLY(EMPTY));
     watch_only("long.test");
     WAIT_FOR(fix.reports > 0);
-    assert_reported(1, "long.test", "192.0.2.1");
+    assert_reported(1, "long.test", "192.0.2.1 192.0.2.2");
     assert_int_equal(fix.asked_by_tcp, 1);
 }
 
@@ -601,7 +634,8 @@ int main(void)
         TEST(a_name_that_does_not_exist_is_reported_lost_once),
         TEST(a_name_that_no_query_can_hold_is_reported_lost),
         TEST(a_new_address_is_seen_when_the_ttl_ends),
-        TEST(the_same_address_is_not_reported_again),
+        TEST(the_same_addresses_are_not_reported_again),
+        TEST(of_many_addresses_the_same_few_are_taken),
         TEST(ipv4_goes_before_ipv6),
         TEST(a_name_with_ipv6_alone_gives_ipv6),
         TEST(the_address_outlives_a_silent_name_server),

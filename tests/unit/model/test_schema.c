@@ -84,8 +84,8 @@ static void service_gets_every_field_and_its_defaults(void **state)
     json_object_del(service, "updated_at");
     assert_json(service,
                 "{\"name\":null,\"protocol\":\"http\",\"host\":\"example.com\",\"port\":80,\"path\":null,"
-                "\"connect_timeout\":60000,\"write_timeout\":60000,\"read_timeout\":60000,\"enabled\":true,"
-                "\"tls_verify\":null,\"tls_verify_depth\":null,\"ca_certificates\":null,"
+                "\"retries\":5,\"connect_timeout\":60000,\"write_timeout\":60000,\"read_timeout\":60000,"
+                "\"enabled\":true,\"tls_verify\":null,\"tls_verify_depth\":null,\"ca_certificates\":null,"
                 "\"client_certificate\":null,\"tags\":null}");
     json_decref(service);
 }
@@ -164,8 +164,8 @@ static void wrong_types_are_named(void **state)
 
 static void unknown_fields_are_refused_by_name(void **state)
 {
-    assert_refused(KG_SERVICES, "{\"host\":\"a\",\"retries\":5}", "schema violation (retries: unknown field)",
-                   "{\"retries\":\"unknown field\"}");
+    assert_refused(KG_SERVICES, "{\"host\":\"a\",\"attempts\":5}",
+                   "schema violation (attempts: unknown field)", "{\"attempts\":\"unknown field\"}");
     assert_refused(KG_ROUTES,
                    "{\"paths\":[\"/\"],\"sources\":{},\"destinations\":0,\"path_handling\":\"v0\"}",
                    "3 schema violations (destinations: unknown field; path_handling: unknown field; "
@@ -707,7 +707,7 @@ static void entities_are_found_by_collection_path(void **state)
     assert_ptr_equal(kg_entity_by_path(KG_SLICE("key-auths")), &kg_entities[KG_KEYAUTH_CREDENTIALS]);
     assert_null(kg_entity_by_path(KG_SLICE("key-auth")));
     assert_true(kg_entity_field(&kg_entities[KG_KEYAUTH_CREDENTIALS], "key")->secret);
-    assert_null(kg_entity_field(&kg_entities[KG_SERVICES], "retries"));
+    assert_null(kg_entity_field(&kg_entities[KG_SERVICES], "attempts"));
     for (int i = 0; i < KG_ENTITIES; i++)
         assert_int_equal(kg_entities[i].id, i);
 }

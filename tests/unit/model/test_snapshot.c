@@ -422,10 +422,12 @@ static struct kg_endpoint endpoint_with(const char *host, int port)
 {
     struct kg_model *model = kg_model_new(NULL);
     json_t *object = json_pack("{ss ss si}", "id", ID(01), "host", host, "port", port);
+    const struct kg_addr addr = { 4, { 192, 0, 2, 7 } };
 
     kg_model_put(model, KG_SERVICES, object);
     json_decref(object);
     put(model, KG_ROUTES, ROUTE_A);
+    kg_model_set_addresses(model, host, &addr, 1); /* of a name; nothing to a numeric host */
     struct kg_snapshot *snapshot = kg_model_snapshot(model);
     struct kg_endpoint endpoint = route_for(snapshot, "/a")->service->balancer->endpoints[0];
     static char header[64];
@@ -468,13 +470,10 @@ static void collect_host(void *ctx, const char *host)
     strncat(hosts, " ", 2);
 }
 
-static void host_names_are_listed_once_and_get_their_address(void **state)
+static void host_names_are_listed_once_and_get_their_addresses(void **state)
 {
     struct kg_model *model = kg_model_new(NULL);
-    struct sockaddr_in addr = { .sin_family = AF_INET,
-                                .sin_addr.s_addr = htonl(0xc0000207),
-                                .sin_port = htons(9) };
-    const struct sockaddr *sa = (const struct sockaddr *)&addr;
+    const struct kg_addr addrs[] = { { 4, { 192, 0, 2, 7 } }, { 4, { 192, 0, 2, 8 } } };
     char hosts[256] = "";
 
     put(model, KG_SERVICES, "{\"id\":\"" ID(01) "\",\"host\":\"Up.example\",\"port\":8000}");
@@ -486,18 +485,25 @@ static void host_names_are_listed_once_and_get_their_address(void **state)
 
     struct kg_snapshot *before = kg_model_snapshot(model);
     assert_true(route_for(before, "/a")->service->balancer->unresolved);
-    assert_true(kg_model_set_address(model, "up.example", sa, sizeof(addr)));
-    assert_false(kg_model_set_address(model, "up.example", sa, sizeof(addr)));
-    assert_false(kg_model_set_address(model, "unknown.example", sa, sizeof(addr)));
+    assert_true(kg_model_set_addresses(model, "up.example", addrs, 2));
+    assert_false(kg_model_set_addresses(model, "up.example", addrs, 2));
+    assert_false(kg_model_set_addresses(model, "unknown.example", addrs, 2));
     struct kg_snapshot *after = kg_model_snapshot(model);
-    const struct kg_endpoint *endpoint = route_for(after, "/a")->service->balancer->endpoints;
-    const struct sockaddr_in *got = (const struct sockaddr_in *)&endpoint->addr;
-    assert_false(route_for(after, "/a")->service->balancer->unresolved);
-    assert_int_equal(endpoint->addr_len, sizeof(addr));
-    assert_int_equal(got->sin_addr.s_addr, addr.sin_addr.s_addr);
-    assert_int_equal(ntohs(got->sin_port), 8000);
+    const struct kg_balancer *balancer = route_for(after, "/a")->service->balancer;
+    assert_false(balancer->unresolved);
+    assert_int_equal(balancer->endpoint_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        const struct sockaddr_in *got = (const struct sockaddr_in *)&balancer->endpoints[i].addr;
+
+        assert_int_equal(balancer->endpoints[i].addr_len, sizeof(*got));
+        assert_int_equal(ntohl(got->sin_addr.s_addr), 0xc0000207 + i);
+        assert_int_equal(ntohs(got->sin_port), 8000);
+        assert_int_equal(balancer->endpoints[i].weight, 1);
+        assert_null(balancer->endpoints[i].peer);
+        assert_slice(balancer->endpoints[i].host_header, "Up.example:8000");
+    }
     assert_true(route_for(before, "/a")->service->balancer->unresolved);
-    assert_true(kg_model_set_address(model, "UP.example", NULL, 0));
+    assert_true(kg_model_set_addresses(model, "UP.example", NULL, 0));
     kg_model_remove(model, KG_SERVICES, ID(01));
     kg_model_remove(model, KG_SERVICES, ID(02));
     hosts[0] = '\0';
@@ -602,7 +608,7 @@ int main(void)
         cmocka_unit_test(plugins_go_with_the_entity_they_are_scoped_to),
         cmocka_unit_test(numeric_hosts_have_their_address_at_once),
         cmocka_unit_test(the_host_header_leaves_out_port_80),
-        cmocka_unit_test(host_names_are_listed_once_and_get_their_address),
+        cmocka_unit_test(host_names_are_listed_once_and_get_their_addresses),
         cmocka_unit_test(a_snapshot_is_idle_when_no_worker_holds_it),
         cmocka_unit_test(a_consumer_and_its_key_cost_little_memory),
     };

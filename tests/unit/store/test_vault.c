@@ -331,6 +331,25 @@ static void an_older_database_gets_the_fields_that_came_since(void **state)
     reopen(f);
 }
 
+static void an_older_database_gets_the_entities_that_came_since(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(put(f->store, KG_SERVICES, "{\"host\":\"a\",\"name\":\"s\"}", NULL), 0);
+    kg_store_close(f->store);
+    f->store = NULL;
+    exec(f, "ALTER TABLE services DROP COLUMN retries");
+    exec(f, "DROP TABLE targets");
+    exec(f, "DROP TABLE upstreams");
+    exec(f, "PRAGMA user_version = 2");
+    f->store = open_store(f->dir);
+    json_t *service = kg_store_find(f->store, KG_SERVICES, KG_SLICE("s"));
+    assert_int_equal(json_integer_value(json_object_get(service, "retries")), 5);
+    json_decref(service);
+    assert_int_equal(put(f->store, KG_UPSTREAMS, "{\"name\":\"u\"}", NULL), 0);
+    reopen(f);
+}
+
 static void a_file_of_somebody_else_is_refused_and_kept(void **state)
 {
     struct fixture *f = *state;
@@ -410,6 +429,7 @@ int main(void)
         OPEN_TEST(a_second_opener_is_refused),
         OPEN_TEST(a_newer_database_is_refused),
         OPEN_TEST(an_older_database_gets_the_fields_that_came_since),
+        OPEN_TEST(an_older_database_gets_the_entities_that_came_since),
         CLOSED_TEST(a_file_of_somebody_else_is_refused_and_kept),
         CLOSED_TEST(a_directory_that_cannot_be_made_is_named),
         OPEN_TEST(everything_can_be_given_to_another_user),
