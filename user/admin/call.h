@@ -10,7 +10,7 @@
 #include "base/writer.h"
 #include "http/head.h"
 
-#define KG_ADMIN_SEGMENTS 4
+#define KG_ADMIN_SEGMENTS 6
 #define KG_ADMIN_PATH_MAX 8192
 #define KG_ADMIN_BODY_MAX (10u << 20) /* of one request; Kong's limit */
 #define KG_ADMIN_PAGE     100
@@ -100,6 +100,17 @@ void kg_admin_tell_model(struct kg_call *call, const struct kg_entity *entity, c
 bool kg_admin_name_child(struct kg_call *call, const struct kg_field *children, struct kg_slice name);
 /* The entity as it is stored now, with its children, which the model is told; takes over object. */
 json_t *kg_admin_take_children(struct kg_call *call, const struct kg_entity *entity, json_t *object);
+
+/* entities.c, for those that add something to an entity: what a reference names, or NULL; false, and
+ * answered, when it is not there. */
+bool kg_admin_find(struct kg_call *call, const struct kg_entity *entity, struct kg_slice ref, json_t **found);
+bool kg_admin_find_child(struct kg_call *call, const json_t *parent, json_t **found);
+
+/* upstreams.c */
+void kg_admin_upstream_health(struct kg_call *call);
+void kg_admin_all_targets(struct kg_call *call);
+void kg_admin_target_healthy(struct kg_call *call);
+void kg_admin_target_unhealthy(struct kg_call *call);
 
 /* system.c */
 void kg_admin_root(struct kg_call *call);

@@ -120,7 +120,7 @@ static void put_head(struct kg_writer *w, const struct kg_conn *conn, const stru
 /* Lays the answer out in conn->out and goes on to writing it. Takes over call->json. */
 static void render(struct kg_conn *conn, struct kg_call *call)
 {
-    char *text = call->json ? json_dumps(call->json, JSON_COMPACT) : NULL;
+    char *text = call->json ? json_dumps(call->json, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     size_t text_len = text ? strlen(text) : 0;
     struct kg_writer w = kg_writer_of(kg_calloc(1, HEAD_OUT + text_len), HEAD_OUT + text_len);
 

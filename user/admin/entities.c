@@ -36,6 +36,30 @@ static bool find(struct kg_call *call, const struct kg_entity *entity, struct kg
     return false;
 }
 
+bool kg_admin_find(struct kg_call *call, const struct kg_entity *entity, struct kg_slice ref, json_t **found)
+{
+    if (!find(call, entity, ref, found))
+        return false;
+    if (!*found)
+        not_found(call);
+    return *found != NULL;
+}
+
+/* What the path names below the parent, or NULL; false, and answered, when that cannot be known. */
+static bool find_child(struct kg_call *call, const json_t *parent, json_t **found)
+{
+    const struct kg_resource *resource = &call->resource;
+
+    if (!resource->entity->nested_only)
+        return find(call, resource->entity, resource->ref, found);
+    *found = kg_store_find_child(call->parts->store, resource->entity->id, resource->ref,
+                                 resource->link->name, id_of(parent));
+    if (*found || !kg_store_unreadable(call->parts->store))
+        return true;
+    unreadable(call);
+    return false;
+}
+
 /* What the store could not do: a problem is the client's, the rest is ours. Takes over problem. */
 static void refuse(struct kg_call *call, json_t *problem, const struct kg_error *err)
 {
@@ -269,12 +293,32 @@ void kg_admin_nested_collection(struct kg_call *call)
     json_decref(parent);
 }
 
-/* A child under another parent than its own is not there; only a PUT may take it over. */
 static bool belongs(const struct kg_call *call, const json_t *child, const json_t *parent)
 {
     const char *owner = id_of(json_object_get(child, call->resource.link->name));
 
     return owner && strcmp(owner, id_of(parent)) == 0;
+}
+
+/* A child under another parent than its own is not there; only a PUT may take it over, or make it. What lives
+ * below its parent alone is neither taken over nor made by the name in a path, as in Kong. */
+static bool may_answer(const struct kg_call *call, const json_t *child, const json_t *parent)
+{
+    if (call->method == KG_METHOD_PUT && !call->resource.entity->nested_only)
+        return true;
+    return child ? belongs(call, child, parent) : call->method != KG_METHOD_PUT;
+}
+
+bool kg_admin_find_child(struct kg_call *call, const json_t *parent, json_t **found)
+{
+    if (!find_child(call, parent, found))
+        return false;
+    if (*found && belongs(call, *found, parent))
+        return true;
+    json_decref(*found);
+    *found = NULL;
+    not_found(call);
+    return false;
 }
 
 void kg_admin_nested_item(struct kg_call *call)
@@ -289,14 +333,14 @@ void kg_admin_nested_item(struct kg_call *call)
         return;
     }
     join_parent(call, parent);
-    if (!find(call, resource->entity, resource->ref, &child)) {
+    if (!find_child(call, parent, &child)) {
         json_decref(parent);
         return;
     }
-    if (child && call->method != KG_METHOD_PUT && !belongs(call, child, parent))
-        not_found(call);
-    else
+    if (may_answer(call, child, parent))
         answer_item(call, child);
+    else
+        not_found(call);
     json_decref(child);
     json_decref(parent);
 }

@@ -5,13 +5,14 @@
 
 #define READ    KG_ALLOW(KG_METHOD_GET)
 #define REPLACE (KG_ALLOW(KG_METHOD_PUT) | KG_ALLOW(KG_METHOD_PATCH))
+#define SET     KG_ALLOW(KG_METHOD_PUT)
 #define REMOVE  KG_ALLOW(KG_METHOD_DELETE)
 #define CREATE  KG_ALLOW(KG_METHOD_POST)
 
 /* Paths that are not made from the table of entities. They win over it: no plugin can hide /plugins/enabled.
  */
 struct fixed {
-    const char *segments[2]; /* "*" stands for any one */
+    const char *segments[KG_ADMIN_SEGMENTS]; /* "*" stands for any one */
     struct kg_resource resource;
 };
 
@@ -25,6 +26,16 @@ static const struct fixed fixed_paths[] = {
     { { "allow" },
       { .handle = kg_admin_allows, .methods = READ | CREATE, .entity = &kg_admin_allow_entity } },
     { { "allow", "*" }, { .handle = kg_admin_allowed, .methods = REMOVE } },
+    { { "upstreams", "*", "health" }, { .handle = kg_admin_upstream_health, .methods = READ } },
+    { { "upstreams", "*", "targets", "all" }, { .handle = kg_admin_all_targets, .methods = READ } },
+    { { "upstreams", "*", "targets", "*", "healthy" },
+      { .handle = kg_admin_target_healthy, .methods = SET, .entity = &kg_entities[KG_TARGETS] } },
+    { { "upstreams", "*", "targets", "*", "unhealthy" },
+      { .handle = kg_admin_target_unhealthy, .methods = SET, .entity = &kg_entities[KG_TARGETS] } },
+    { { "upstreams", "*", "targets", "*", "*", "healthy" },
+      { .handle = kg_admin_target_healthy, .methods = SET, .entity = &kg_entities[KG_TARGETS] } },
+    { { "upstreams", "*", "targets", "*", "*", "unhealthy" },
+      { .handle = kg_admin_target_unhealthy, .methods = SET, .entity = &kg_entities[KG_TARGETS] } },
 };
 
 static int hex_value(char c)
@@ -89,13 +100,19 @@ static bool segment_fits(const struct kg_call *call, size_t i, const char *want)
     return strcmp(want, "*") == 0 || kg_slice_eq(call->segments[i], kg_slice_str(want));
 }
 
+static bool fits(const struct kg_call *call, const struct fixed *fixed)
+{
+    for (size_t i = 0; i < KG_ADMIN_SEGMENTS; i++) {
+        if (!segment_fits(call, i, fixed->segments[i]))
+            return false;
+    }
+    return true;
+}
+
 static bool find_fixed(struct kg_call *call)
 {
-    if (call->segment_count > 2)
-        return false;
     for (size_t i = 0; i < sizeof(fixed_paths) / sizeof(fixed_paths[0]); i++) {
-        if (!segment_fits(call, 0, fixed_paths[i].segments[0]) ||
-            !segment_fits(call, 1, fixed_paths[i].segments[1]))
+        if (!fits(call, &fixed_paths[i]))
             continue;
         call->resource = fixed_paths[i].resource;
         return true;
@@ -159,7 +176,7 @@ static bool find_entity(struct kg_call *call)
 {
     const struct kg_entity *entity = call->segment_count > 0 ? kg_entity_by_path(call->segments[0]) : NULL;
 
-    if (!entity)
+    if (!entity || entity->nested_only || call->segment_count > 4)
         return false;
     if (call->segment_count > 2)
         return find_nested(call, entity) || (call->segment_count == 3 && find_shortcut(call, entity));

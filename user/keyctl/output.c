@@ -86,7 +86,7 @@ static char *plain_text(const json_t *value)
         return join(value);
     if (!value || json_is_null(value))
         return kg_strdup("-");
-    text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
     return text ? text : kg_strdup("?");
 }
 

@@ -53,7 +53,7 @@ static bool emit_string(yaml_emitter_t *emitter, const char *text, size_t len)
 /* Numbers, true, false, null: as JSON writes them. */
 static bool emit_literal(yaml_emitter_t *emitter, const json_t *value)
 {
-    char *text = json_dumps(value, JSON_ENCODE_ANY);
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
     bool done = text && emit_scalar(emitter, text, strlen(text), YAML_PLAIN_SCALAR_STYLE);
 
     free(text);

@@ -416,6 +416,62 @@ void kg_model_set_default_verify(struct kg_model *model, bool verify)
     forget_routing(model);
 }
 
+size_t kg_model_target_addresses(struct kg_model *model, const char *target_id, struct kg_target_address *out,
+                                 size_t max)
+{
+    const struct kg_target_record *target = kg_pmap_find(&model->pools.targets, target_id);
+    const struct kg_addr *addrs;
+    struct kg_addr numeric;
+    size_t count;
+
+    if (!target)
+        return 0;
+    addrs = kg_pools_addresses(&model->pools, target, &numeric, &count);
+    for (size_t i = 0; i < count && i < max; i++) {
+        struct kg_peer *peer = kg_pools_peer(&model->pools, target, &addrs[i]);
+
+        out[i] = (struct kg_target_address){ addrs[i], target->port, target->weight,
+                                             atomic_load_explicit(&peer->unhealthy, memory_order_relaxed) };
+    }
+    return count;
+}
+
+static void say_health(struct kg_peer *peer, bool healthy)
+{
+    atomic_store_explicit(&peer->successes, 0, memory_order_relaxed);
+    atomic_store_explicit(&peer->http_failures, 0, memory_order_relaxed);
+    atomic_store_explicit(&peer->tcp_failures, 0, memory_order_relaxed);
+    atomic_store_explicit(&peer->timeouts, 0, memory_order_relaxed);
+    atomic_store_explicit(&peer->unhealthy, !healthy, memory_order_relaxed);
+}
+
+size_t kg_model_set_health(struct kg_model *model, const char *target_id, const struct kg_addr *only,
+                           uint16_t port, bool healthy)
+{
+    const struct kg_target_record *target = kg_pmap_find(&model->pools.targets, target_id);
+    const struct kg_addr *addrs;
+    struct kg_addr numeric;
+    size_t count, said = 0;
+
+    if (!target || (port != 0 && port != target->port))
+        return 0;
+    addrs = kg_pools_addresses(&model->pools, target, &numeric, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (only && !kg_addr_eq(only, &addrs[i]))
+            continue;
+        say_health(kg_pools_peer(&model->pools, target, &addrs[i]), healthy);
+        said++;
+    }
+    return said;
+}
+
+bool kg_model_is_checked(const struct kg_model *model, const char *upstream_id)
+{
+    const struct kg_upstream_record *upstream = kg_pmap_find(&model->pools.upstreams, upstream_id);
+
+    return upstream && kg_upstream_is_checked(upstream);
+}
+
 struct kg_snapshot *kg_model_snapshot(struct kg_model *model)
 {
     if (!model->routing)

@@ -59,6 +59,27 @@ bool kg_model_set_addresses(struct kg_model *model, const char *host, const stru
 /* Whether upstreams are verified whose service's tls_verify is null: true until this is called. */
 void kg_model_set_default_verify(struct kg_model *model, bool verify);
 
+/* One address of a target, as it is now. */
+struct kg_target_address {
+    struct kg_addr addr;
+    uint16_t port;
+    uint32_t weight;
+    bool unhealthy;
+};
+
+/* Up to `max` addresses of a target; how many it has. 0 also when there is no such target. */
+size_t kg_model_target_addresses(struct kg_model *model, const char *target_id, struct kg_target_address *out,
+                                 size_t max);
+
+/* Says of a target's addresses, or of one of them alone (`only`; port 0: any), that they are healthy or not,
+ * and begins all counts anew. How many it was said of. */
+size_t kg_model_set_health(struct kg_model *model, const char *target_id, const struct kg_addr *only,
+                           uint16_t port, bool healthy);
+
+/* Whether anything looks at the health of an upstream's targets; false also when there is no such upstream.
+ */
+bool kg_model_is_checked(const struct kg_model *model, const char *upstream_id);
+
 /* The picture as it is now. The caller frees it when it is idle and no longer current. */
 struct kg_snapshot *kg_model_snapshot(struct kg_model *model);
 

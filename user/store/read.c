@@ -85,32 +85,61 @@ static void add_child_key(struct kg_sql *sql, const struct kg_entity *entity, co
                kg_entity_link(child, entity)->name, child->name, child->endpoint_key);
 }
 
-static json_t *get_by_key(struct kg_store *store, const struct kg_entity *entity, struct kg_slice ref)
+/* The endpoint key as it is stored, to be looked for: a new reference, NULL when it is not UTF-8. */
+static json_t *key_of(const struct kg_field *field, struct kg_slice ref)
+{
+    json_t *given = json_stringn(ref.ptr, ref.len), *normal;
+
+    if (!given || !field->normalize)
+        return given;
+    normal = field->normalize(given);
+    json_decref(given);
+    return normal;
+}
+
+/* A secret has no stored form (key NULL): it is looked for as it was given. */
+static void bind_key(struct kg_store *store, sqlite3_stmt *stmt, struct kg_slice ref, const json_t *key)
+{
+    uint8_t mac[32];
+
+    if (key) {
+        sqlite3_bind_text64(stmt, 1, json_string_value(key), json_string_length(key), SQLITE_STATIC,
+                            SQLITE_UTF8);
+        return;
+    }
+    kg_vault_mac(&store->vault, ref, mac);
+    sqlite3_bind_blob(stmt, 1, mac, sizeof(mac), SQLITE_TRANSIENT);
+}
+
+/* parent_field NULL: of any parent. */
+static json_t *get_by_key(struct kg_store *store, const struct kg_entity *entity, struct kg_slice ref,
+                          const char *parent_field, const char *parent_id)
 {
     const struct kg_field *field =
         entity->endpoint_key ? kg_entity_field(entity, entity->endpoint_key) : NULL;
-    uint8_t mac[32];
+    json_t *key = field && !field->by_hash ? key_of(field, ref) : NULL, *object = NULL;
     struct kg_sql sql;
     sqlite3_stmt *stmt;
 
-    if (!field)
+    if (!field || (!key && !field->by_hash))
         return NULL;
     kg_table_select(&sql, entity);
     if (field->children)
         add_child_key(&sql, entity, &kg_entities[field->reference]);
     else
         kg_sql_add(&sql, " WHERE \"%s%s\" = ?1", field->name, field->by_hash ? "_mac" : "");
+    if (parent_field)
+        kg_sql_add(&sql, " AND \"%s\" = ?2", parent_field);
     add_alive(&sql, entity);
     stmt = prepare(store, &sql);
-    if (!stmt)
-        return NULL;
-    if (field->by_hash) {
-        kg_vault_mac(&store->vault, ref, mac);
-        sqlite3_bind_blob(stmt, 1, mac, sizeof(mac), SQLITE_STATIC);
-    } else {
-        sqlite3_bind_text64(stmt, 1, ref.ptr, ref.len, SQLITE_STATIC, SQLITE_UTF8);
+    if (stmt) {
+        bind_key(store, stmt, ref, key);
+        if (parent_field)
+            sqlite3_bind_text(stmt, 2, parent_id, -1, SQLITE_STATIC);
+        object = read_one(store, stmt, entity);
     }
-    return read_one(store, stmt, entity);
+    json_decref(key);
+    return object;
 }
 
 bool kg_store_unreadable(const struct kg_store *store)
@@ -130,7 +159,17 @@ json_t *kg_store_find(struct kg_store *store, enum kg_entity_id entity, struct k
 
     store->unreadable = false;
     object = get_by_id(store, &kg_entities[entity], ref);
-    return object ? object : get_by_key(store, &kg_entities[entity], ref);
+    return object ? object : get_by_key(store, &kg_entities[entity], ref, NULL, NULL);
+}
+
+json_t *kg_store_find_child(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref,
+                            const char *parent_field, const char *parent_id)
+{
+    json_t *object;
+
+    store->unreadable = false;
+    object = get_by_id(store, &kg_entities[entity], ref);
+    return object ? object : get_by_key(store, &kg_entities[entity], ref, parent_field, parent_id);
 }
 
 static sqlite3_stmt *prepare_page(struct kg_store *store, const struct kg_entity *entity,

@@ -63,6 +63,9 @@ bool kg_store_unreadable(const struct kg_store *store);
 json_t *kg_store_get(struct kg_store *store, enum kg_entity_id entity, const char *id);
 /* By id when `ref` looks like a UUID and one is there, else by the endpoint key. */
 json_t *kg_store_find(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref);
+/* The same, but an endpoint key names only what hangs below this parent. An id names it wherever it hangs. */
+json_t *kg_store_find_child(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref,
+                            const char *parent_field, const char *parent_id);
 
 /*
  * One page in creation order: at most `size` entities after *after (0 from the start) whose foreign field

@@ -160,7 +160,7 @@ void kg_table_upsert(struct kg_sql *sql, const struct kg_entity *entity)
 
 static void bind_json(sqlite3_stmt *stmt, int at, const json_t *value)
 {
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 
     KG_ASSERT(text != NULL);
     sqlite3_bind_text(stmt, at, text, -1, free);
