@@ -137,7 +137,8 @@ static int take_field(struct command *command, const char *name, const char *val
 {
     const struct flag *flag = find_flag(command->noun, command->verb, name);
     /* Elsewhere than in create, a key's consumer says where to look; so does any parent in list. */
-    bool locates = command->verb != VERB_CREATE && (command->verb != VERB_UPDATE || command->noun->nested);
+    bool locates = command->noun->nested_only ||
+                   (command->verb != VERB_CREATE && (command->verb != VERB_UPDATE || command->noun->nested));
     struct kg_error err;
 
     if (flag->kind == FLAG_FOREIGN && locates) {
@@ -253,6 +254,19 @@ static int take_next(struct args *args, struct command *command)
     return take_flag(args, command, word);
 }
 
+/* Of a noun that only lives below another: which one. */
+static int check_parent(const struct command *command)
+{
+    const struct flag *flag = command->noun->flags;
+
+    if (!command->noun->nested_only || command->parent)
+        return 0;
+    while (flag->kind != FLAG_FOREIGN)
+        flag++;
+    return usage_error("%s %s needs --%s %s", command->noun->name, verb_names[command->verb], flag->name,
+                       flag->value);
+}
+
 static int check_create(const struct command *command)
 {
     const struct noun *noun = command->noun;
@@ -260,7 +274,7 @@ static int check_create(const struct command *command)
 
     for (const struct flag *flag = noun->flags; flag->name; flag++) {
         field_name(flag, name);
-        if (flag->required && !json_object_get(command->fields, name))
+        if (flag->required && !noun->nested_only && !json_object_get(command->fields, name))
             return usage_error("%s create needs --%s %s", noun->name, flag->name, flag->value);
     }
     if (noun->create_field && !command->argument)
@@ -271,16 +285,10 @@ static int check_create(const struct command *command)
     return 0;
 }
 
-static int check_command(const struct command *command)
+static int check_call(const struct command *command)
 {
     const struct noun *noun = command->noun;
 
-    if (command->help || command->version || command->status || command->stats)
-        return 0;
-    if (!noun)
-        return usage_error("which noun? See keyctl --help");
-    if (command->verb == VERBS)
-        return usage_error("%s needs a verb; see keyctl %s --help", noun->name, noun->name);
     if (command->verb == VERB_CREATE)
         return check_create(command);
     if ((ON_NAMED & ON(command->verb)) && !command->argument)
@@ -288,6 +296,21 @@ static int check_command(const struct command *command)
     if (command->verb == VERB_UPDATE && json_object_size(command->fields) == 0)
         return usage_error("%s update needs a flag that says what to change", noun->name);
     return 0;
+}
+
+static int check_command(const struct command *command)
+{
+    const struct noun *noun = command->noun;
+    int rc;
+
+    if (command->help || command->version || command->status || command->stats)
+        return 0;
+    if (!noun)
+        return usage_error("which noun? See keyctl --help");
+    if (command->verb == VERBS)
+        return usage_error("%s needs a verb; see keyctl %s --help", noun->name, noun->name);
+    rc = check_call(command);
+    return rc ? rc : check_parent(command);
 }
 
 int parse_command(int argc, char **argv, struct command *command)

@@ -166,9 +166,20 @@ static int delete_one(const struct command *command, const char *path)
     return rc;
 }
 
+static int show_health(const struct command *command, const char *path)
+{
+    json_t *all;
+    int rc = fetch_all(command, path, &all);
+
+    if (rc == 0)
+        rc = show_list(command, &health_noun, all);
+    json_decref(all);
+    return rc;
+}
+
 static int run_noun(const struct command *command)
 {
-    static const char *const methods[VERBS] = { "POST", "GET", "GET", "PATCH", "DELETE" };
+    static const char *const methods[VERBS] = { "POST", "GET", "GET", "PATCH", "DELETE", "GET" };
     bool writes = ON_WRITE & ON(command->verb);
     char path[PATH_MAX_LEN];
     json_t *json;
@@ -182,6 +193,10 @@ static int run_noun(const struct command *command)
         put_segment(path, sizeof(path), command->argument);
     if (command->verb == VERB_DELETE)
         return delete_one(command, path);
+    if (command->verb == VERB_HEALTH) {
+        put_segment(path, sizeof(path), "health");
+        return show_health(command, path);
+    }
     rc = request(command, methods[command->verb], path, writes ? command->fields : NULL, &json);
     if (rc == 0)
         rc = show_one(command, json);

@@ -17,7 +17,7 @@ static void help_all(void)
           stdout);
     for (const struct noun *noun = nouns; noun->name; noun++)
         printf("  %-14s %s\n", noun->name, noun->summary);
-    fputs("\nVerbs: create, list, get, update, delete.\n", stdout);
+    fputs("\nVerbs: create, list, get, update, delete; of an upstream also health.\n", stdout);
     fputs(common, stdout);
     fputs("  --version            print the version\n\n"
           "Exit status: 0 done, 1 refused by the daemon, 2 wrong usage, 3 daemon not reachable.\n\n"
@@ -70,13 +70,14 @@ static void help_verb(const struct noun *noun, enum verb verb)
         "prints one",
         "changes what the flags name and leaves the rest; an empty value unsets",
         "removes one",
+        "shows which of its targets' addresses take requests",
     };
 
     printf("%s %s: %s.\n\n", noun->name, verb_names[verb], meaning[verb]);
     help_call(noun, verb);
     fputc('\n', stdout);
     for (const struct flag *flag = noun->flags; flag->name; flag++) {
-        bool needed = flag->required && verb == VERB_CREATE;
+        bool needed = flag->required && (verb == VERB_CREATE || noun->nested_only);
         char left[64];
 
         if (!(flag->verbs & ON(verb)))

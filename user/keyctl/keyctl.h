@@ -18,12 +18,12 @@
 /* Exit statuses. */
 enum { KG_CTL_DONE = 0, KG_CTL_REFUSED = 1, KG_CTL_USAGE = 2, KG_CTL_UNREACHABLE = 3 };
 
-enum verb { VERB_CREATE, VERB_LIST, VERB_GET, VERB_UPDATE, VERB_DELETE, VERBS };
+enum verb { VERB_CREATE, VERB_LIST, VERB_GET, VERB_UPDATE, VERB_DELETE, VERB_HEALTH, VERBS };
 
 #define ON(verb) (1u << (verb))
 #define ON_WRITE (ON(VERB_CREATE) | ON(VERB_UPDATE))
-#define ON_NAMED (ON(VERB_GET) | ON(VERB_UPDATE) | ON(VERB_DELETE))
-#define ON_ALL   (ON(VERB_CREATE) | ON(VERB_LIST) | ON_NAMED)
+#define ON_NAMED (ON(VERB_GET) | ON(VERB_UPDATE) | ON(VERB_DELETE) | ON(VERB_HEALTH))
+#define ON_ALL   (ON(VERB_CREATE) | ON(VERB_LIST) | ON(VERB_GET) | ON(VERB_UPDATE) | ON(VERB_DELETE))
 
 /* How a flag's text becomes JSON. The field's name is the flag's with '_' for '-'. */
 enum flag_kind {
@@ -34,6 +34,7 @@ enum flag_kind {
     FLAG_DURATION, /* 90, 90s, 5m, 2h, 1d: seconds */
     FLAG_FOREIGN,  /* an id, or the endpoint key of another noun */
     FLAG_CONFIG,   /* NAME=VALUE into the object "config"; may be repeated */
+    FLAG_RECORD,   /* A.B.C=VALUE into an object of objects; may be repeated */
     FLAG_MAP,      /* NAME=VALUE into an object of lists; may be repeated */
     FLAG_KEY_FILE, /* the first line of a file, or of standard input, is "key" */
     FLAG_PEM_FILE, /* the whole of it is the field of the flag's name without "-file" */
@@ -47,10 +48,16 @@ struct flag {
     const char *help;
     const char *parent;     /* FLAG_FOREIGN: collection of the other noun; its lists nest below it */
     const char *parent_key; /* FLAG_FOREIGN: "name", "username" or "snis" */
-    bool required;          /* by create */
+    bool required;          /* by create; where it locates, by every verb */
 };
 
-enum column_kind { COLUMN_PLAIN, COLUMN_TIME, COLUMN_SCOPE, COLUMN_FOREVER /* null reads "never" */ };
+enum column_kind {
+    COLUMN_PLAIN,
+    COLUMN_TIME,
+    COLUMN_SCOPE,
+    COLUMN_FOREVER,   /* null reads "never" */
+    COLUMN_ADDRESSES, /* a target's, each with its health */
+};
 
 struct column {
     const char *title;
@@ -72,10 +79,11 @@ struct noun {
     const char *examples[VERBS];
     bool missing_is_404; /* DELETE of what is not there says so by itself */
     bool by_id;          /* only an id is accepted: its other name is a secret */
+    bool nested_only;    /* it has no collection of its own: its parent is always named */
 };
 
 extern const struct noun nouns[]; /* ended by a NULL name */
-extern const struct noun stats_noun;
+extern const struct noun stats_noun, health_noun;
 extern const char *const verb_names[VERBS];
 
 const struct noun *find_noun(const char *name);

@@ -2,7 +2,7 @@
 /* What keyctl knows about each noun, in tables: flags, columns, help. */
 #include "keyctl/keyctl.h"
 
-const char *const verb_names[VERBS] = { "create", "list", "get", "update", "delete" };
+const char *const verb_names[VERBS] = { "create", "list", "get", "update", "delete", "health" };
 
 /* clang-format off */
 #define TAGS { "tags", FLAG_LIST, ON_WRITE, "TAG", "mark it; may be repeated" }
@@ -11,9 +11,10 @@ static const struct flag service_flags[] = {
     { "name", FLAG_STRING, ON_WRITE, "NAME", "a name of its own" },
     { "url", FLAG_STRING, ON_WRITE, "URL", "protocol, host, port and path in one" },
     { "protocol", FLAG_STRING, ON_WRITE, "http|https", "how to talk to it" },
-    { "host", FLAG_STRING, ON_WRITE, "HOST", "host name or address" },
+    { "host", FLAG_STRING, ON_WRITE, "HOST", "host name or address, or the name of an upstream" },
     { "port", FLAG_INTEGER, ON_WRITE, "PORT", "1 to 65535" },
     { "path", FLAG_STRING, ON_WRITE, "PATH", "put in front of each request's path" },
+    { "retries", FLAG_INTEGER, ON_WRITE, "NUMBER", "further tries after the first (default 5)" },
     { "connect-timeout", FLAG_INTEGER, ON_WRITE, "MS", "milliseconds to wait for a connection" },
     { "write-timeout", FLAG_INTEGER, ON_WRITE, "MS", "milliseconds between two writes" },
     { "read-timeout", FLAG_INTEGER, ON_WRITE, "MS", "milliseconds between two reads" },
@@ -81,6 +82,24 @@ static const struct flag certificate_flags[] = {
     { 0 },
 };
 
+static const struct flag upstream_flags[] = {
+    { "name", FLAG_STRING, ON_WRITE, "NAME", "what services give as their host", NULL, NULL, true },
+    { "algorithm", FLAG_STRING, ON_WRITE, "ALGORITHM", "round-robin (default), least-connections or consistent-hashing" },
+    { "hash-on", FLAG_STRING, ON_WRITE, "WHAT", "hash on consumer, ip, header, cookie, path or query_arg; none: do not" },
+    { "hash-fallback", FLAG_STRING, ON_WRITE, "WHAT", "the same, for requests that lack the first" },
+    { "hash-on-header", FLAG_STRING, ON_WRITE, "NAME", "header to hash on" },
+    { "hash-fallback-header", FLAG_STRING, ON_WRITE, "NAME", "header to fall back on" },
+    { "hash-on-cookie", FLAG_STRING, ON_WRITE, "NAME", "cookie to hash on; set where it is missing" },
+    { "hash-on-cookie-path", FLAG_STRING, ON_WRITE, "PATH", "the path of that cookie (default /)" },
+    { "hash-on-query-arg", FLAG_STRING, ON_WRITE, "NAME", "query argument to hash on" },
+    { "hash-fallback-query-arg", FLAG_STRING, ON_WRITE, "NAME", "query argument to fall back on" },
+    { "slots", FLAG_INTEGER, ON_WRITE, "NUMBER", "size of the hash ring, 10 to 65536 (default 10000)" },
+    { "host-header", FLAG_STRING, ON_WRITE, "HOST", "the Host that targets are sent, instead of their own" },
+    { "healthchecks", FLAG_RECORD, ON_WRITE, "NAME=VALUE", "such as active.healthy.interval=5; may be repeated; VALUE may be JSON" },
+    TAGS,
+    { 0 },
+};
+
 static const struct flag sni_flags[] = {
     { "name", FLAG_STRING, ON_WRITE, "NAME", "server name: a.com, *.a.com, a.*, or * for all others", NULL, NULL, true },
     { "certificate", FLAG_FOREIGN, ON_WRITE | ON(VERB_LIST), "SNI|ID", "what is shown for it", "certificates", "snis", true },
@@ -90,6 +109,13 @@ static const struct flag sni_flags[] = {
 
 static const struct flag ca_certificate_flags[] = {
     { "cert-file", FLAG_PEM_FILE, ON_WRITE, "FILE|-", "its PEM", NULL, NULL, true },
+    TAGS,
+    { 0 },
+};
+
+static const struct flag target_flags[] = {
+    { "upstream", FLAG_FOREIGN, ON_ALL, "NAME|ID", "whose target it is", "upstreams", "name", true },
+    { "weight", FLAG_INTEGER, ON_WRITE, "NUMBER", "its share of the requests, 0 to 65535 (default 100); 0: none" },
     TAGS,
     { 0 },
 };
@@ -133,6 +159,15 @@ static const struct column sni_columns[] = {
 };
 static const struct column ca_certificate_columns[] = {
     { "DIGEST", "cert_digest" }, { "TAGS", "tags" }, { "CREATED", "created_at", COLUMN_TIME }, { "ID", "id" }, { 0 },
+};
+static const struct column upstream_columns[] = {
+    { "NAME", "name" }, { "ALGORITHM", "algorithm" }, { "HASH_ON", "hash_on" }, { "SLOTS", "slots" }, { "ID", "id" }, { 0 },
+};
+static const struct column target_columns[] = {
+    { "TARGET", "target" }, { "WEIGHT", "weight" }, { "ID", "id" }, { 0 },
+};
+static const struct column health_columns[] = {
+    { "TARGET", "target" }, { "WEIGHT", "weight" }, { "HEALTH", "health" }, { "ADDRESSES", "data.addresses", COLUMN_ADDRESSES }, { 0 },
 };
 static const struct column ban_columns[] = {
     { "ADDRESS", "address" }, { "REASON", "reason" }, { "SINCE", "since", COLUMN_TIME },
@@ -179,6 +214,14 @@ const struct noun nouns[] = {
       .summary = "whose certificates are trusted", .flags = ca_certificate_flags, .columns = ca_certificate_columns,
       .examples = { "--cert-file ca.pem", "", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10",
                     "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10 --tags internal", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10" } },
+    { .name = "upstream", .collection = "upstreams", .argument = "NAME|ID", .verbs = ON_ALL | ON(VERB_HEALTH),
+      .summary = "a name that stands for several targets", .flags = upstream_flags, .columns = upstream_columns,
+      .examples = { "--name pool --hash-on ip --healthchecks active.healthy.interval=5", "", "pool", "pool --algorithm least-connections",
+                    "pool", "pool" } },
+    { .name = "target", .collection = "targets", .argument = "HOST[:PORT]|ID", .create_field = "target", .nested_only = true, .verbs = ON_ALL,
+      .summary = "an address that an upstream's requests go to", .flags = target_flags, .columns = target_columns,
+      .examples = { "127.0.0.1:8000 --upstream pool --weight 50", "--upstream pool", "127.0.0.1:8000 --upstream pool",
+                    "127.0.0.1:8000 --upstream pool --weight 0", "127.0.0.1:8000 --upstream pool" } },
     { .name = "ban", .collection = "bans", .argument = "ADDRESS", .create_field = "address", .missing_is_404 = true,
       .verbs = ON(VERB_CREATE) | ON(VERB_LIST) | ON(VERB_GET) | ON(VERB_DELETE),
       .summary = "a source whose packets are dropped", .flags = ban_flags, .columns = ban_columns,
@@ -190,6 +233,7 @@ const struct noun nouns[] = {
     { 0 },
 };
 
+const struct noun health_noun = { .name = "upstream", .collection = "upstreams", .flags = no_flags, .columns = health_columns };
 const struct noun stats_noun = { .name = "stats", .collection = "stats", .flags = no_flags, .columns = stats_columns };
 /* clang-format on */
 

@@ -106,12 +106,36 @@ static char *scope_text(const json_t *row)
     return kg_strdup(text[0] ? text : "global");
 }
 
+/* "192.0.2.7:80 HEALTHY, …" */
+static char *addresses_text(const json_t *addresses)
+{
+    char text[4096] = "-";
+    size_t len = 0, i;
+    json_t *item;
+
+    json_array_foreach(addresses, i, item)
+    {
+        const char *ip = json_string_value(json_object_get(item, "ip"));
+        const char *health = json_string_value(json_object_get(item, "health"));
+        bool six = ip && strchr(ip, ':');
+
+        if (!ip || !health || len > sizeof(text) - 160)
+            break;
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s%.64s%s:%lld %.32s", i > 0 ? ", " : "",
+                                six ? "[" : "", ip, six ? "]" : "",
+                                (long long)json_integer_value(json_object_get(item, "port")), health);
+    }
+    return kg_strdup(text);
+}
+
 static char *cell_text(const struct column *column, const json_t *row)
 {
     const json_t *value = look_up(row, column->path);
 
     if (column->kind == COLUMN_SCOPE)
         return scope_text(row);
+    if (column->kind == COLUMN_ADDRESSES)
+        return addresses_text(value);
     if (column->kind == COLUMN_TIME)
         return time_text(json_integer_value(value));
     if (column->kind == COLUMN_FOREVER && !json_is_integer(value))

@@ -144,6 +144,66 @@ static int add_config(json_t *fields, const char *text, struct kg_error *err)
     return 0;
 }
 
+/* The object that a dotted name's last step lives in, made on the way; *last is that step. NULL when another
+ * flag gave something on the way a value, or a step has no name. */
+static json_t *walk(json_t *record, const char *name, const char **last)
+{
+    const char *dot;
+
+    while ((dot = strchr(name, '.')) != NULL) {
+        json_t *next = json_object_getn(record, name, (size_t)(dot - name));
+
+        if (dot == name || (next && !json_is_object(next)))
+            return NULL;
+        if (!next) {
+            next = json_object();
+            if (json_object_setn_new(record, name, (size_t)(dot - name), next) < 0)
+                return NULL;
+        }
+        record = next;
+        name = dot + 1;
+    }
+    *last = name;
+    return *name ? record : NULL;
+}
+
+/* As in --config, and fractions: seconds may have them. */
+static json_t *record_value(const char *name, const char *text)
+{
+    json_t *value = text[0] >= '0' && text[0] <= '9' ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
+
+    if (json_is_number(value))
+        return value;
+    json_decref(value);
+    return config_value(name, text);
+}
+
+static int add_to_record(json_t *fields, const struct flag *flag, const char *field, const char *text,
+                         struct kg_error *err)
+{
+    json_t *record = json_object_get(fields, field), *inner, *value;
+    size_t len = kg_slice_find(kg_slice_str(text), '=');
+    const char *last;
+    char name[128];
+
+    if (text[len] != '=' || len == 0 || len >= sizeof(name))
+        return kg_error_set(err, EINVAL, "--%s takes %s", flag->name, flag->value);
+    memcpy(name, text, len);
+    name[len] = '\0';
+    if (!json_is_object(record)) {
+        record = json_object();
+        json_object_set_new(fields, field, record);
+    }
+    inner = walk(record, name, &last);
+    if (!inner || json_object_get(inner, last))
+        return kg_error_set(err, EINVAL, "--%s %s is given twice, or is no name", flag->name, name);
+    value = record_value(last, text + len + 1);
+    if (!value || json_object_set_new(inner, last, value) < 0)
+        return kg_error_set(err, EINVAL, "--%s %s: its value is neither text nor valid JSON", flag->name,
+                            name);
+    return 0;
+}
+
 /* One more value of one name. A comma belongs to the value: header values have them. */
 static int add_to_map(json_t *fields, const struct flag *flag, const char *name, const char *text,
                       struct kg_error *err)
@@ -288,6 +348,8 @@ int set_value(json_t *fields, const struct flag *flag, const char *text, struct 
     before = json_object_get(fields, name);
     if (flag->kind == FLAG_LIST && text[0] != '\0')
         return add_list(fields, name, text) < 0 ? not_utf8(err, "the command line") : 0;
+    if (flag->kind == FLAG_RECORD && text[0] != '\0')
+        return add_to_record(fields, flag, name, text, err);
     if (flag->kind == FLAG_MAP && text[0] != '\0')
         return add_to_map(fields, flag, name, text, err);
     if (before)

@@ -440,6 +440,51 @@ static void load_gives_everything_in_order(void **state)
     assert_memory_equal(model.mac, mac, 32);
 }
 
+#define TARGET(id, upstream, target)                                                                         \
+    "{\"id\":\"" id "\",\"target\":\"" target "\",\"upstream\":{\"id\":\"" upstream "\"}}"
+
+static void upstreams_come_before_their_targets_and_take_them_along(void **state)
+{
+    struct fixture *f = *state;
+    struct kg_model model = { "" };
+    struct kg_error err = { "" };
+    json_t *problem = NULL;
+
+    assert_int_equal(put(f->store, KG_UPSTREAMS, "{\"id\":\"" ID_A "\",\"name\":\"a\"}", NULL), 0);
+    assert_int_equal(put(f->store, KG_UPSTREAMS, "{\"id\":\"" ID_B "\",\"name\":\"b\"}", NULL), 0);
+    assert_int_equal(put(f->store, KG_TARGETS, TARGET(ID_C, ID_A, "h"), NULL), 0);
+    assert_int_equal(put(f->store, KG_TARGETS, TARGET(ID_D, ID_B, "h"), NULL), 0);
+    assert_int_equal(put(f->store, KG_TARGETS, TARGET(ID_B, ID_A, "H:8000"), &problem), -EEXIST);
+    assert_message(problem, 5,
+                   "UNIQUE violation detected on '{target=\"h:8000\",upstream={id=\"" ID_A "\"}}'");
+    assert_int_equal(put(f->store, KG_UPSTREAMS, "{\"id\":\"" ID_C "\",\"name\":\"A\"}", &problem), -EEXIST);
+    json_decref(problem);
+    reopen(f);
+    json_t *child = kg_store_find_child(f->store, KG_TARGETS, KG_SLICE("H"), "upstream", ID_B);
+    assert_string_equal(json_string_value(json_object_get(child, "id")), ID_D);
+    json_decref(child);
+    assert_int_equal(delete (f->store, KG_UPSTREAMS, ID_A, NULL), 0);
+    assert_int_equal(kg_store_load(f->store, &model, &err), 0);
+    assert_string_equal(model.notes, "upstreams 22222222\ntargets 44444444\n");
+}
+
+static void records_within_records_are_kept(void **state)
+{
+    struct fixture *f = *state;
+    json_t *upstream = entity_of(
+        KG_UPSTREAMS, "{\"id\":\"" ID_A "\",\"name\":\"a\",\"healthchecks\":{\"active\":{\"timeout\":0.1,"
+                      "\"headers\":{\"X-A\":[\"1\",\"2\"]},\"healthy\":{\"http_statuses\":[204]}}}}");
+    json_t *problem = NULL, *found;
+    struct kg_error err = { "" };
+
+    assert_int_equal(kg_store_put(f->store, KG_UPSTREAMS, upstream, &problem, &err), 0);
+    reopen(f);
+    found = kg_store_get(f->store, KG_UPSTREAMS, ID_A);
+    assert_true(json_equal(found, upstream));
+    json_decref(found);
+    json_decref(upstream);
+}
+
 static void load_refuses_a_plugin_that_is_not_there(void **state)
 {
     struct fixture *f = *state;
@@ -511,6 +556,8 @@ int main(void)
         STORE_TEST(writing_back_what_was_read_does_not_lengthen_a_life),
         STORE_TEST(what_has_expired_is_gone),
         STORE_TEST(load_gives_everything_in_order),
+        STORE_TEST(upstreams_come_before_their_targets_and_take_them_along),
+        STORE_TEST(records_within_records_are_kept),
         STORE_TEST(load_refuses_a_plugin_that_is_not_there),
         STORE_TEST(a_disk_error_is_reported_and_changes_nothing),
     };
