@@ -49,21 +49,31 @@ static size_t next_entry(struct runner *runner, size_t len)
     return (size_t)((unsigned __int128)random * len >> 64);
 }
 
+/* One call at this time: whether the entry had not been called before. */
+static bool call(struct runner *runner, double time, struct claim *claims, uint16_t *ring, size_t len,
+                 size_t index)
+{
+    struct claim *claim = &claims[next_entry(runner, len)];
+    uint64_t key = runner->member->key;
+    bool fresh = !claim->called;
+
+    if (claim->called && (claim->time < time || (claim->time == time && claim->key <= key)))
+        return false;
+    *claim = (struct claim){ time, key, true };
+    ring[claim - claims] = (uint16_t)index;
+    return fresh;
+}
+
 /* All of one runner's calls up to a time; how many entries had not been called before. */
 static size_t run_until(struct runner *runner, double limit, struct claim *claims, uint16_t *ring, size_t len,
                         size_t index)
 {
+    double time = call_time(runner);
     size_t fresh = 0;
 
-    for (double time = call_time(runner); time < limit; time = call_time(runner)) {
-        struct claim *claim = &claims[next_entry(runner, len)];
-
-        if (claim->called &&
-            (claim->time < time || (claim->time == time && claim->key <= runner->member->key)))
-            continue;
-        fresh += !claim->called;
-        *claim = (struct claim){ time, runner->member->key, true };
-        ring[claim - claims] = (uint16_t)index;
+    while (time < limit) {
+        fresh += call(runner, time, claims, ring, len, index);
+        time = call_time(runner);
     }
     return fresh;
 }
