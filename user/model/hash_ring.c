@@ -16,6 +16,7 @@
 
 struct runner {
     const struct kg_ring_member *member;
+    uint64_t seed; /* of its sequence: keys that are near to each other have nothing in common here */
     double offset; /* of its first call, in calls: 0 to 1, so that not all begin at once */
     uint64_t calls;
 };
@@ -44,7 +45,7 @@ static double call_time(const struct runner *runner)
 /* Where the runner's next call falls. */
 static size_t next_entry(struct runner *runner, size_t len)
 {
-    uint64_t random = mix(runner->member->key + ++runner->calls * 0x9e3779b97f4a7c15u);
+    uint64_t random = mix(runner->seed + ++runner->calls * 0x9e3779b97f4a7c15u);
 
     return (size_t)((unsigned __int128)random * len >> 64);
 }
@@ -89,7 +90,8 @@ void kg_hash_ring_fill(const struct kg_ring_member *members, size_t count, uint1
     for (size_t i = 0; i < count; i++) {
         KG_ASSERT(members[i].weight > 0);
         runners[i].member = &members[i];
-        runners[i].offset = (double)(mix(members[i].key) >> 11) / (double)(1ull << 53);
+        runners[i].seed = mix(members[i].key);
+        runners[i].offset = (double)(mix(~members[i].key) >> 11) / (double)(1ull << 53);
         weights += members[i].weight;
     }
     while (left > 0) {

@@ -2,12 +2,11 @@
 /* Upstreams in the model: the balancers that services get, and what stays the same over snapshots. */
 #include "model/model.h"
 
-#include "base/clock.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <cmocka.h>
 
 #define ID(n) "00000000-0000-4000-8000-0000000000" #n
@@ -517,6 +516,15 @@ static void retries_come_from_the_service(void **state)
 
 /* ---- cost ---- */
 
+/* This process's own time: others on the machine do not count. */
+static uint64_t cpu_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 /* 300 upstreams that hash, of 10 targets each: one write elsewhere must not make their rings anew. */
 static void a_write_costs_little_beside_many_upstreams(void **state)
 {
@@ -531,15 +539,15 @@ static void a_write_costs_little_beside_many_upstreams(void **state)
                 "{\"target\":\"10.%u.%u.%u\",\"upstream\":{\"id\":\"10000000-0000-4000-8000-%012u\"}}", t,
                 i / 250, i % 250, i);
     }
-    start = kg_clock_ms();
+    start = cpu_ms();
     kg_snapshot_free(kg_model_snapshot(model));
-    first = kg_clock_ms() - start;
-    start = kg_clock_ms();
+    first = cpu_ms() - start;
+    start = cpu_ms();
     for (unsigned i = 0; i < 10; i++) {
         put(model, KG_ROUTES, "{\"paths\":[\"/r%u\"]}", i);
         kg_snapshot_free(kg_model_snapshot(model));
     }
-    writes = kg_clock_ms() - start;
+    writes = cpu_ms() - start;
     print_message("300 rings made in %llu ms, 10 writes after that in %llu ms\n", (unsigned long long)first,
                   (unsigned long long)writes);
     assert_true(writes <= first / 2 + 20);
