@@ -309,10 +309,10 @@ static void a_newer_database_is_refused(void **state)
 
     kg_store_close(f->store);
     f->store = NULL;
-    exec(f, "PRAGMA user_version = 4");
+    exec(f, "PRAGMA user_version = 5");
     assert_open_refused(f, ENOTSUP,
-                        "@/keygate.db was written by a newer keygate (schema version 4, this one knows 3)");
-    exec(f, "PRAGMA user_version = 3");
+                        "@/keygate.db was written by a newer keygate (schema version 5, this one knows 4)");
+    exec(f, "PRAGMA user_version = 4");
     f->store = open_store(f->dir);
 }
 
@@ -341,7 +341,7 @@ static void an_older_database_gets_the_entities_that_came_since(void **state)
     exec(f, "ALTER TABLE services DROP COLUMN retries");
     exec(f, "DROP TABLE targets");
     exec(f, "DROP TABLE upstreams");
-    exec(f, "PRAGMA user_version = 2");
+    exec(f, "PRAGMA user_version = 3");
     f->store = open_store(f->dir);
     json_t *service = kg_store_find(f->store, KG_SERVICES, KG_SLICE("s"));
     assert_int_equal(json_integer_value(json_object_get(service, "retries")), 5);
