@@ -129,7 +129,7 @@ seen()
 @test "a body that waits because its service does not read does not count against the client" {
     restart_limited --set http.client_max_body_size=0
     head -c 30000000 /dev/zero >"$T/much"
-    (ns_exec "$GW" curl -s -o /dev/null -w '%{http_code}' --data-binary "@$T/much" "$PROXY/up/gate-sink:slow") \
+    (ns_exec "$GW" curl -s -o /dev/null -w '%{http_code}' -H Expect: --data-binary "@$T/much" "$PROXY/up/gate-sink:slow") \
         >"$T/much.status" 2>&1 3>&- 4>&- &
     local uploader=$!
     # Longer than two windows and client_body_timeout, from when the service has been asked.
@@ -137,11 +137,27 @@ seen()
     same '20 closed after 1' "$(slow silent 20)"
     same '20 closed after 1' "$(slow silent 20)"
     same '20 closed after 1' "$(slow silent 20)"
-    [[ ! -s $T/much.status ]]
+    same "" "$(<"$T/much.status")"
     upstream_curl /open:slow >/dev/null
     wait "$uploader"
     same 200 "$(<"$T/much.status")"
     restart_limited
+}
+
+@test "a client that waits for 100 Continue waits for its service" {
+    (ns_exec "$GW" curl -s -o /dev/null -w '%{http_code}' -H 'Expect: 100-continue' --expect100-timeout 30 -d hello \
+        "$PROXY/up/gate-sink:expect") >"$T/expect" 2>&1 3>&- 4>&- &
+    local uploader=$!
+    wait_for asked gate-sink:expect
+    for _ in 1 2 3; do
+        same '5 closed after 1' "$(slow silent 5)"
+    done
+    same '' "$(<"$T/expect")"
+    upstream_curl /open:expect >/dev/null
+    wait "$uploader"
+    same 200 "$(<"$T/expect")"
+    # Once it has been told to go on, it is its turn again.
+    same '100 408 closed' "$(raw 127.0.0.1 9080 'POST /up/sink HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n')"
 }
 
 asked()

@@ -74,6 +74,7 @@ struct kg_request {
     bool upgrade; /* to WebSocket: asked for by the client, and so of the upstream */
     struct kg_trailers trailers_up, trailers_down; /* towards the upstream and the client */
     bool te_trailers;                              /* the client takes trailers */
+    bool expects;      /* the client waits for "100 Continue" before it sends the body */
     bool body_touched; /* some of the body is on its way: the request cannot be sent again */
     /* The upstream's side. */
     struct kg_upstream *upstream;

@@ -14,7 +14,8 @@ static enum kg_turn whose_turn(const struct kg_client *client)
         return KG_TURN_READS;
     if (kg_sock_pending(&upstream->sock) > 0)
         return KG_TURN_TAKES;
-    return client->request.body_done || upstream->deaf ? KG_TURN_ANSWERS : KG_TURN_SENDS;
+    bool waits = client->request.body_done || client->request.expects || upstream->deaf;
+    return waits ? KG_TURN_ANSWERS : KG_TURN_SENDS;
 }
 
 static uint64_t timeout_of(const struct kg_client *client)

@@ -15,7 +15,7 @@ struct kg_client;
 enum kg_turn {
     KG_TURN_NONE,
     KG_TURN_TAKES,   /* the upstream: bytes of the request wait for it */
-    KG_TURN_ANSWERS, /* the upstream: it has all there is of the request */
+    KG_TURN_ANSWERS, /* the upstream: it has all that there will be of the request before it speaks */
     KG_TURN_SENDS,   /* the client: it owes more of the body, and there is room for it */
     KG_TURN_READS,   /* the client: bytes of the answer wait for it */
 };

@@ -116,6 +116,7 @@ size_t kg_relay_request_body(struct kg_client *client, char *ptr, size_t len, co
     if (len == 0 || request->body_done || request->answered || !upstream_ready(request))
         return 0;
     request->body_touched = true;
+    request->expects = false;
     size_t used = request->body == KG_BODY_CHUNKED ? relay_chunks(client, ptr, len, input)
                                                    : relay_length(client, ptr, len, input);
     if (client->state == KG_CLIENT_CLOSED || !request->upstream)

@@ -253,6 +253,8 @@ static void interim(struct kg_upstream *upstream)
     struct kg_client *client = upstream->client;
 
     forget_head(client);
+    if (client->worker->head.status == 100)
+        client->request.expects = false;
     /*
      * HTTP/1.0 knows no 1xx (RFC 9110, 15.2). One that finds no room may be left out; room is also kept for
      * what must not wait: the answer's head and the part of the body that came with it.
