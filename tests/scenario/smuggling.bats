@@ -113,7 +113,8 @@ responses()
     requests 12
 }
 
-@test "rule 13, a connection with bytes left is not used again" {
+@test "rule 13, no pipeline to the upstream, and a connection with bytes left is not used again" {
+    requests 13
     responses 13
 }
 

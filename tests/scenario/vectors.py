@@ -118,6 +118,14 @@ class Connection:
         self.ended = True
         self.sock.close()
 
+    def is_hurried(self, parser):
+        """Whether more than one request has come; what would come in a pipeline has been sent by now, or nearly."""
+        time.sleep(0.001)
+        try:
+            return bool(parser.trailing_data[0] or self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return False
+
     def serve_one(self, parser):
         head, body = None, b""
         while True:
@@ -139,6 +147,8 @@ class Connection:
                 break
             else:
                 return False
+        if self.is_hurried(parser):
+            self.upstream.faults.append("the upstream got more before it answered: requests in a pipeline")
         request = {"method": head.method, "target": head.target, "version": head.http_version, "body": body, "connection": self,
                    "headers": fields_of(head.headers), "trailers": fields_of(event.headers)}
         self.upstream.requests.append(request)
