@@ -10,7 +10,8 @@ setup_file()
 {
     file_begin
     start_small
-    make service --name chaos --url http://127.0.0.1:8001 --read-timeout 1000 --write-timeout 1000 --connect-timeout 1000
+    make service --name chaos --url http://127.0.0.1:8001 --retries 1 --read-timeout 1000 --write-timeout 1000 \
+        --connect-timeout 1000
     make route --service chaos --name chaos --paths /chaos --strip-path false
     make service --name wire --url http://127.0.0.1:8002 --read-timeout 1000
     make route --service wire --name wire --paths /wire

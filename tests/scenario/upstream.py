@@ -5,7 +5,8 @@
     upstream.py PORT
 
 It sees and says raw bytes. The last part of the path decides what it answers (whatever stands before it is a route's):
-  /echo            JSON: the request as it came: line, headers in order, body's length, whether the body is the pattern, trailers
+  /echo            JSON: the request as it came: line, headers in order, body's length, whether the body is the pattern, trailers;
+                   our port
   /bytes:N         N bytes of the pattern with Content-Length        /chunked:N   the same, chunked
   /trickle:N       N bytes with Content-Length, ten a second
   /until-close:N   N bytes, ended by closing                         /sink        reads the body; JSON as /echo
@@ -16,6 +17,7 @@ It sees and says raw bytes. The last part of the path decides what it answers (w
   /no-upgrade      answers an Upgrade with a plain 200
   /trailers:NAME   a chunked answer with these trailers, see TRAILERS
   /raw:NAME        a malformed answer, see RAW
+  /health          an empty answer with the status that /set-health:N has set
   /counts          JSON: connections, requests by last path part, bytes sent for /bytes and read for /gate-sink
 """
 
@@ -53,6 +55,7 @@ TRAILERS = {
 lock = threading.Lock()
 counts = {"connections": 0, "requests": collections.Counter(), "sent": 0, "read": 0}
 gates = collections.defaultdict(threading.Event)
+health = {"status": "200"}
 
 
 def add(name, amount):
@@ -147,7 +150,7 @@ class Connection:
             counts["requests"][last] += 1
         what, _, argument = last.partition(":")
         request = {"method": method, "target": target, "version": version, "headers": fields,
-                   "connection": self.number}
+                   "connection": self.number, "port": self.sock.getsockname()[1]}
         getattr(self, "do_" + what.replace("-", "_"), self.do_echo)(request, headers, argument)
         return headers.get("connection", "").lower() != "close"
 
@@ -205,6 +208,13 @@ class Connection:
         collections.deque(self.body(headers), 0)
         extra = b"" if argument in ("204", "304") else b"Content-Length: 0\r\n"
         self.sock.sendall(b"HTTP/1.1 %b Some\r\nX-Up: yes\r\n%b\r\n" % (argument.encode(), extra))
+
+    def do_health(self, request, headers, _argument):
+        self.do_status(request, headers, health["status"])
+
+    def do_set_health(self, request, headers, argument):
+        health["status"] = argument
+        self.do_status(request, headers, "200")
 
     def do_early(self, request, headers, argument):
         self.sock.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n")

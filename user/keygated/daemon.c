@@ -11,6 +11,7 @@
 #include "keygated/privileges.h"
 #include "keygated/snapshots.h"
 #include "policy/policy.h"
+#include "proxy/prober.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -35,6 +36,7 @@ struct kg_daemon {
     struct kg_guard *guard;
     struct kg_admin *admin;
     struct kg_resolver *resolver;
+    struct kg_prober *prober;
     struct kg_worker *workers[KG_WORKERS_MAX];
     struct kg_usage_table *usage[KG_WORKERS_MAX];
     size_t worker_count;
@@ -61,11 +63,22 @@ static void watch_hosts(struct kg_daemon *daemon)
     kg_resolver_commit(daemon->resolver);
 }
 
-static void show_workers(struct kg_daemon *daemon)
+/* A snapshot is on its way to the workers. The prober is told first, as the one before may be freed then. */
+static struct kg_snapshot *new_snapshot(struct kg_daemon *daemon)
 {
     struct kg_snapshot *snapshot = kg_model_snapshot(daemon->model);
 
     kg_snapshots_add(&daemon->snapshots, snapshot);
+    kg_prober_begin(daemon->prober);
+    kg_snapshot_each_balancer(snapshot, kg_prober_add, daemon->prober);
+    kg_prober_commit(daemon->prober);
+    return snapshot;
+}
+
+static void show_workers(struct kg_daemon *daemon)
+{
+    struct kg_snapshot *snapshot = new_snapshot(daemon);
+
     for (size_t i = 0; i < daemon->worker_count; i++)
         kg_worker_publish(daemon->workers[i], snapshot);
 }
@@ -362,7 +375,10 @@ static int load_model(struct kg_daemon *daemon, struct kg_error *err)
     rc = kg_resolver_new(daemon->poller, addresses_changed, daemon, &daemon->resolver, err);
     if (rc < 0)
         return rc;
-    kg_snapshots_add(&daemon->snapshots, kg_model_snapshot(daemon->model));
+    rc = kg_prober_new(daemon->poller, &daemon->prober, err);
+    if (rc < 0)
+        return rc;
+    new_snapshot(daemon);
     watch_hosts(daemon);
     return 0;
 }
@@ -546,6 +562,8 @@ void kg_daemon_free(struct kg_daemon *daemon)
     for (size_t i = 0; i < daemon->worker_count; i++)
         kg_worker_stop(daemon->workers[i]);
     close_listeners(daemon);
+    if (daemon->prober)
+        kg_prober_free(daemon->prober);
     kg_snapshots_free(&daemon->snapshots);
     if (daemon->resolver)
         kg_resolver_free(daemon->resolver);

@@ -193,20 +193,6 @@ static char *make_name(const struct kg_endpoint *endpoint)
     return kg_strndup(text, w.len);
 }
 
-/* Whether one of the lines is a Host. */
-static bool names_host(struct kg_slice lines)
-{
-    while (lines.len > 0) {
-        size_t end = kg_slice_find(lines, '\n'), colon = kg_slice_find(lines, ':');
-
-        if (colon < end && kg_slice_eq_nocase(kg_slice_of(lines.ptr, colon), KG_SLICE("host")))
-            return true;
-        end = end < lines.len ? end + 1 : end;
-        lines = kg_slice_of(lines.ptr + end, lines.len - end);
-    }
-    return false;
-}
-
 static void make_request(struct watched *watched, const struct kg_balancer *balancer,
                          const struct kg_endpoint *endpoint)
 {
@@ -220,12 +206,9 @@ static void make_request(struct watched *watched, const struct kg_balancer *bala
     KG_PUT(&w, "GET ");
     kg_put(&w, probe->path.len ? probe->path : KG_SLICE("/"));
     KG_PUT(&w, " HTTP/1.1\r\n");
-    if (!names_host(probe->headers)) {
-        KG_PUT(&w, "Host: ");
-        kg_put(&w, host);
-        KG_PUT(&w, "\r\n");
-    }
-    KG_PUT(&w, "User-Agent: keygate\r\nConnection: close\r\n");
+    KG_PUT(&w, "Host: ");
+    kg_put(&w, host);
+    KG_PUT(&w, "\r\nUser-Agent: keygate\r\nConnection: close\r\n");
     kg_put(&w, probe->headers);
     KG_PUT(&w, "\r\n");
     watched->question.bytes = kg_writer_slice(&w);
@@ -253,6 +236,16 @@ static void begin_watch(struct watched *watched, struct check *check, const stru
         make_request(watched, balancer, endpoint);
 }
 
+/* Two targets may mean one address. */
+static bool is_watched(const struct check *check, const struct kg_peer *peer)
+{
+    for (size_t i = 0; i < check->count; i++) {
+        if (check->watched[i].peer == peer)
+            return true;
+    }
+    return false;
+}
+
 static struct check *check_new(struct kg_prober *prober, const struct kg_balancer *balancer)
 {
     const struct kg_probe *probe = &balancer->probe;
@@ -272,7 +265,9 @@ static struct check *check_new(struct kg_prober *prober, const struct kg_balance
         .watched = kg_calloc(balancer->endpoint_count, sizeof(struct watched)),
     };
     for (size_t i = 0; i < balancer->endpoint_count; i++) {
-        if (balancer->endpoints[i].peer)
+        const struct kg_peer *peer = balancer->endpoints[i].peer;
+
+        if (peer && !is_watched(check, peer))
             begin_watch(&check->watched[check->count++], check, balancer, &balancer->endpoints[i]);
     }
     return check;
