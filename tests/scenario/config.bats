@@ -56,12 +56,6 @@ check_refuses()
     nothing_behind
 }
 
-@test "a listener with ssl is refused while there is no TLS" {
-    refuses_to_start --set 'listen=["127.0.0.1:9080 ssl"]'
-    like 'cannot listen on 127\.0\.0\.1:9080 with ssl: keygate does not speak TLS yet' "$sentence"
-    nothing_behind
-}
-
 # --- the file ---------------------------------------------------------------------------------------------------------------
 
 @test "--check accepts the shipped file, and every setting of it by itself" {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """An upstream server that can do what well-behaved servers do not. One thread a connection; python3's own library only.
 
-    upstream.py PORT
+    upstream.py PORT [--tls CERT KEY CA]    with TLS: clients may show a certificate that leads to CA
 
 It sees and says raw bytes. The last part of the path decides what it answers (whatever stands before it is a route's):
   /echo            JSON: the request as it came: line, headers in order, body's length, whether the body is the pattern, trailers;
@@ -24,6 +24,7 @@ It sees and says raw bytes. The last part of the path decides what it answers (w
 import collections
 import json
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -150,7 +151,7 @@ class Connection:
             counts["requests"][last] += 1
         what, _, argument = last.partition(":")
         request = {"method": method, "target": target, "version": version, "headers": fields,
-                   "connection": self.number, "port": self.sock.getsockname()[1]}
+                   "connection": self.number, "port": self.sock.getsockname()[1], "tls": tls_facts(self.sock)}
         getattr(self, "do_" + what.replace("-", "_"), self.do_echo)(request, headers, argument)
         return headers.get("connection", "").lower() != "close"
 
@@ -264,10 +265,29 @@ class Connection:
         self.answer(body)
 
 
-def serve(sock, number):
-    connection = Connection(sock, number)
+def tls_context(certificate, key, ca):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.load_verify_locations(ca)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.sni_callback = lambda sock, name, _: setattr(sock, "asked_name", name)
+    return context
+
+
+def tls_facts(sock):
+    """What the handshake told: the name asked for, and the common name of the client's certificate."""
+    if not isinstance(sock, ssl.SSLSocket):
+        return None
+    subject = dict(pair for part in (sock.getpeercert() or {}).get("subject", ()) for pair in part)
+    return {"server_name": getattr(sock, "asked_name", None), "client": subject.get("commonName")}
+
+
+def serve(sock, number, context):
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context:
+            sock = context.wrap_socket(sock, server_side=True)
+        connection = Connection(sock, number)
         while connection.request():
             pass
     except (Closed, OSError):
@@ -276,13 +296,14 @@ def serve(sock, number):
 
 
 def main():
-    listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=512)
+    context = tls_context(*sys.argv[3:6]) if sys.argv[2:3] == ["--tls"] else None
+    listener = socket.create_server(("0.0.0.0" if context else "127.0.0.1", int(sys.argv[1])), backlog=512)
     while True:
         sock, _ = listener.accept()
         with lock:
             counts["connections"] += 1
             number = counts["connections"]
-        threading.Thread(target=serve, args=(sock, number), daemon=True).start()
+        threading.Thread(target=serve, args=(sock, number, context), daemon=True).start()
 
 
 main()

@@ -2,14 +2,12 @@
 #include "keygated/config.h"
 #include "keygated/setting.h"
 #include "base/assert.h"
-#include "base/mem.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <unistd.h>
-
-#define FILE_MAX (1024 * 1024) /* nobody writes a longer one; keeps /dev/zero out */
 
 /* Where the settings come from while they are read. */
 struct source {
@@ -217,26 +215,14 @@ static void load_defaults(struct source *s)
 
 static int read_file(struct source *s, const char *file)
 {
-    FILE *stream = fopen(file, "re");
-    int rc = 0;
+    int rc = kg_file_read(file, &s->text, s->err);
 
     s->label = file;
     s->is_file = true;
-    if (!stream) {
-        rc = -errno;
-        return kg_error_set(s->err, errno, "%s: cannot be read: %s", file, strerror(-rc));
-    }
-    char *text = kg_calloc(1, FILE_MAX + 1);
-    size_t len = fread(text, 1, FILE_MAX + 1, stream);
-    s->text = kg_slice_of(text, len);
-    if (ferror(stream))
-        rc = kg_error_set(s->err, EIO, "%s: cannot be read: %s", file, strerror(errno));
-    else if (len > FILE_MAX)
-        rc = kg_error_set(s->err, EFBIG, "%s: longer than 1 MiB", file);
-    else
-        rc = read_text(s, read_root, NULL);
-    free(text);
-    fclose(stream);
+    if (rc)
+        return rc;
+    rc = read_text(s, read_root, NULL);
+    kg_file_free(s->text);
     return rc;
 }
 
@@ -280,6 +266,18 @@ static int refuse_pair(struct source *s, const char *path, const char *other, co
     return kg_error_set(s->err, EINVAL, "--set %s: %s", setting->path, text);
 }
 
+static int check_tls(struct source *s)
+{
+    const struct kg_config *c = s->config;
+
+    if ((c->tls.certificate[0] == '\0') != (c->tls.certificate_key[0] == '\0'))
+        return refuse_pair(s, "tls.certificate", "tls.certificate_key",
+                           "tls.certificate and tls.certificate_key need each other");
+    if (c->tls.verify_client != KG_TLS_VERIFY_OFF && c->tls.client_ca[0] == '\0')
+        return refuse_pair(s, "tls.verify_client", "tls.client_ca", "tls.verify_client needs tls.client_ca");
+    return 0;
+}
+
 static int check_together(struct source *s)
 {
     const struct kg_config *c = s->config;
@@ -293,7 +291,7 @@ static int check_together(struct source *s)
     if (c->guard.allow_count > c->guard.max_allow)
         return refuse_pair(s, "guard.allow", "guard.max_allow",
                            "guard.allow must not be longer than guard.max_allow");
-    return 0;
+    return check_tls(s);
 }
 
 static uint32_t cpu_count(void)

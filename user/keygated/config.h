@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "guard/guard.h"
 #include "io/listen.h"
+#include "io/tls.h"
 
 #define KG_CONFIG_FILE       "/etc/keygate/keygate.yaml"
 #define KG_CONFIG_LISTEN_MAX 16
@@ -55,7 +56,17 @@ struct kg_config {
     struct {
         uint32_t max_idle;
         uint32_t idle_timeout;
+        uint32_t tls_verify;            /* 0 or 1 */
+        char trusted_certificates[256]; /* empty: the system's */
     } upstream;
+    /* Paths may be empty: none. */
+    struct {
+        char certificate[256], certificate_key[256];
+        uint32_t min_version; /* 0: TLS 1.2, 1: TLS 1.3 */
+        uint32_t ticket_rotation;
+        enum kg_tls_verify verify_client;
+        char client_ca[256];
+    } tls;
     struct {
         char interfaces[KG_INTERFACES_MAX][16];
         size_t interface_count;

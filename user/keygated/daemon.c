@@ -10,6 +10,7 @@
 #include "keygate/version.h"
 #include "keygated/privileges.h"
 #include "keygated/snapshots.h"
+#include "keygated/tls.h"
 #include "policy/policy.h"
 #include "proxy/prober.h"
 
@@ -46,7 +47,7 @@ struct kg_daemon {
     bool fresh_pins; /* nothing was pinned before this start */
     struct kg_identity identity;
     bool draining;
-    uint64_t drain_until, expired_ms;
+    uint64_t drain_until, expired_ms, rotated_ms;
 };
 
 /* ---- what the parts ask of the daemon ---- */
@@ -141,6 +142,9 @@ static const struct {
     { "tunnels_active", offsetof(struct kg_worker_stats, tunnels) },
     { "upstream_retries", offsetof(struct kg_worker_stats, retries) },
     { "upstream_no_peer", offsetof(struct kg_worker_stats, no_peer) },
+    { "tls_handshakes", offsetof(struct kg_worker_stats, tls_handshakes) },
+    { "tls_resumed", offsetof(struct kg_worker_stats, tls_resumed) },
+    { "tls_errors", offsetof(struct kg_worker_stats, tls_errors) },
     { "buffer_starvations", offsetof(struct kg_worker_stats, starved) },
 };
 
@@ -217,6 +221,10 @@ static void tick(void *ctx, uint32_t events)
     if (now >= daemon->expired_ms + EXPIRE_MS) {
         daemon->expired_ms = now;
         kg_model_expire(daemon->model, kg_clock_wall());
+    }
+    if (now >= daemon->rotated_ms + daemon->config->tls.ticket_rotation) {
+        daemon->rotated_ms = now;
+        kg_tls_tickets_rotate(daemon->proxy.tls.tickets);
     }
     if (daemon->draining && (all_finished(daemon) || now >= daemon->drain_until))
         kg_poller_stop(daemon->poller);
@@ -309,15 +317,6 @@ static int open_admin(struct kg_daemon *daemon, struct kg_error *err)
     return kg_admin_open(&config, &parts, &daemon->admin, err);
 }
 
-/* Until there is TLS. */
-static int refuse_tls(const struct kg_listen_addr *at, struct kg_error *err)
-{
-    char text[KG_ADDR_TEXT];
-
-    return kg_error_set(err, ENOTSUP, "cannot listen on %s with ssl: keygate does not speak TLS yet",
-                        kg_listen_text(at, text));
-}
-
 static int open_listeners(struct kg_daemon *daemon, struct kg_error *err)
 {
     size_t count = daemon->proxy.listen_count, workers = daemon->config->workers;
@@ -329,8 +328,6 @@ static int open_listeners(struct kg_daemon *daemon, struct kg_error *err)
     for (size_t i = 0; i < count; i++) {
         const struct kg_listen_addr *at = &daemon->proxy.listen[i];
 
-        if (at->tls)
-            return refuse_tls(at, err);
         int rc = kg_listen_open(at, (unsigned)workers, column, err);
         if (rc < 0)
             return rc;
@@ -497,8 +494,11 @@ static int start(struct kg_daemon *daemon, struct kg_error *err)
         return rc;
     kg_policies_register();
     daemon->model = kg_model_new(&slots);
+    kg_model_set_default_verify(daemon->model, config->upstream.tls_verify);
     fill_proxy(daemon);
-    rc = open_listeners(daemon, err);
+    rc = kg_tls_settings_read(config, &daemon->proxy.tls, err);
+    if (rc == 0)
+        rc = open_listeners(daemon, err);
     if (rc == 0)
         rc = open_admin(daemon, err);
     /* The first thing that outlives us, so it comes after all that is likely to fail. */
@@ -523,6 +523,7 @@ int kg_daemon_start(const struct kg_config *config, struct kg_daemon **out, stru
 
     daemon->config = config;
     daemon->signal_fd = daemon->event_fd = -1;
+    daemon->rotated_ms = kg_clock_ms();
     int rc = start(daemon, err);
     if (rc < 0) {
         bool undo = daemon->guard && daemon->fresh_pins;
@@ -581,6 +582,7 @@ void kg_daemon_free(struct kg_daemon *daemon)
         close(daemon->event_fd);
     if (daemon->proxy.admission)
         kg_admission_free(daemon->proxy.admission);
+    kg_tls_settings_free(&daemon->proxy.tls);
     kg_wipe(daemon->proxy.index_key, sizeof(daemon->proxy.index_key));
     free(daemon);
 }

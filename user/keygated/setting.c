@@ -97,6 +97,9 @@ static void describe_setting(const struct kg_setting *setting, char *out, size_t
     case KG_SETTING_PATH:
         snprintf(out, cap, "an absolute path of at most %s bytes", high);
         return;
+    case KG_SETTING_FILE:
+        snprintf(out, cap, "an absolute path of at most %s bytes, or \"\"", high);
+        return;
     case KG_SETTING_LISTEN:
         snprintf(out, cap, "a list of %s to %s addresses with ports, such as [\"127.0.0.1:9080\"]", low,
                  high);
@@ -255,10 +258,17 @@ static bool is_path(struct kg_slice text)
     return text.len > 0 && text.ptr[0] == '/';
 }
 
+static bool is_text_of(enum kg_setting_type type, struct kg_slice text)
+{
+    if (type == KG_SETTING_NAME)
+        return is_name(text);
+    return (type == KG_SETTING_FILE && text.len == 0) || is_path(text);
+}
+
 static int apply_text(const struct reading *r, const yaml_node_t *node, void *field)
 {
     struct kg_slice text = scalar(node);
-    bool good = r->setting->type == KG_SETTING_PATH ? is_path(text) : is_name(text);
+    bool good = is_text_of(r->setting->type, text);
 
     if (!good || text.len > r->setting->max)
         return refuse_whole(r, node);
@@ -446,7 +456,7 @@ int kg_setting_apply(const struct kg_setting *setting, yaml_document_t *document
         return apply_list(&r, node);
     if (setting->type == KG_SETTING_CHOICE)
         return apply_choice(&r, node, field);
-    if (setting->type == KG_SETTING_NAME || setting->type == KG_SETTING_PATH)
+    if (setting->type >= KG_SETTING_NAME && setting->type <= KG_SETTING_FILE)
         return apply_text(&r, node, field);
     return apply_number(&r, node, field);
 }

@@ -19,6 +19,7 @@ enum kg_setting_type {
     KG_SETTING_CHOICE,     /* an enum: the position of the word among the choices */
     KG_SETTING_NAME,       /* char[max + 1] */
     KG_SETTING_PATH,       /* char[max + 1], absolute */
+    KG_SETTING_FILE,       /* the same, or empty: none */
     KG_SETTING_LISTEN,     /* kg_config.listen */
     KG_SETTING_INTERFACES, /* kg_config.xdp.interfaces */
     KG_SETTING_NETWORKS,   /* kg_config.guard.allow and http.trusted_proxies */
@@ -35,7 +36,7 @@ struct kg_setting {
                           most elements */
 };
 
-#define KG_SETTINGS         43
+#define KG_SETTINGS         51
 #define KG_SETTING_PATH_MAX 64 /* longest path that is looked at; no known one is longer */
 
 #define KG_SETTING_GOT 400 /* room for kg_setting_describe(); a control byte takes six in JSON */

@@ -13,10 +13,14 @@
 
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const booleans[] = { "false", "true", NULL };
+static const char *const tls_versions[] = { "TLSv1.2", "TLSv1.3", NULL };
+static const char *const tls_verify[] = { "off", "optional", "on", NULL };
 static const char *const xdp_modes[] = { "auto", "native", "generic", NULL };
 _Static_assert(KG_LOG_ERROR == 0 && KG_LOG_DEBUG == 3, "log_levels follows enum kg_log_level");
 _Static_assert(KG_XDP_AUTO == 0 && KG_XDP_GENERIC == 2, "xdp_modes follows enum kg_xdp_mode");
-_Static_assert(sizeof(enum kg_log_level) == 4 && sizeof(enum kg_xdp_mode) == 4,
+_Static_assert(KG_TLS_VERIFY_OFF == 0 && KG_TLS_VERIFY_ON == 2, "tls_verify follows enum kg_tls_verify");
+_Static_assert(sizeof(enum kg_log_level) == 4 && sizeof(enum kg_xdp_mode) == 4 &&
+                   sizeof(enum kg_tls_verify) == 4,
                "choices are stored as four bytes");
 
 #define FIELD(name)    offsetof(struct kg_config, name)
@@ -102,6 +106,30 @@ const struct kg_setting kg_settings[KG_SETTINGS] = {
       FIELD(upstream.max_idle), KG_SETTING_COUNT, 0, 65535 },
     { "upstream.idle_timeout", "60s", "How long such a connection is kept.", NULL,
       FIELD(upstream.idle_timeout), KG_SETTING_DURATION, 100 * MS, DAY },
+
+    { "upstream.tls_verify", "true",
+      "Whether an upstream's certificate is verified where its service does not say (tls_verify).", booleans,
+      FIELD(upstream.tls_verify), KG_SETTING_CHOICE, 0, 0 },
+    { "upstream.trusted_certificates", "\"\"",
+      "File of the CA certificates (PEM) that upstreams are verified by; \"\" = the system's.", NULL,
+      FIELD(upstream.trusted_certificates), KG_SETTING_FILE, 0, TEXT_MAX(upstream.trusted_certificates) },
+
+    { "tls.certificate", "\"\"",
+      "File of the certificate (PEM, its chain behind it) for clients whose server name no SNI entity has; "
+      "\"\" = one made at each start, signed by itself.",
+      NULL, FIELD(tls.certificate), KG_SETTING_FILE, 0, TEXT_MAX(tls.certificate) },
+    { "tls.certificate_key", "\"\"", "File of its private key (PEM), read before root is given up.", NULL,
+      FIELD(tls.certificate_key), KG_SETTING_FILE, 0, TEXT_MAX(tls.certificate_key) },
+    { "tls.min_version", "TLSv1.2", "The oldest version clients may speak: TLSv1.2 or TLSv1.3.", tls_versions,
+      FIELD(tls.min_version), KG_SETTING_CHOICE, 0, 0 },
+    { "tls.ticket_rotation", "1h",
+      "How often the key that seals session tickets changes; a ticket opens with the key before, too.", NULL,
+      FIELD(tls.ticket_rotation), KG_SETTING_SECONDS, SECOND, 7 * DAY },
+    { "tls.verify_client", "off",
+      "Client certificates: off = not asked for, optional = verified when there is one, on = needed.",
+      tls_verify, FIELD(tls.verify_client), KG_SETTING_CHOICE, 0, 0 },
+    { "tls.client_ca", "\"\"", "File of the CA certificates (PEM) that client certificates must lead to.",
+      NULL, FIELD(tls.client_ca), KG_SETTING_FILE, 0, TEXT_MAX(tls.client_ca) },
 
     { "xdp.interfaces", "[]",
       "Network interfaces on which banned sources are dropped by XDP; none = bans are enforced in user space "

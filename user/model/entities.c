@@ -222,8 +222,11 @@ static void check_plugin(const json_t *entity, json_t *violations)
 
     if (type && type->no_consumer && !is_empty(entity, "consumer"))
         kg_violate(violations, "consumer", "value must be null");
-    if (!is_empty(entity, "protocols") && !has_protocol(json_object_get(entity, "protocols"), "http"))
-        kg_violate(violations, "protocols", "must contain 'http', the only protocol that requests come by");
+    const json_t *protocols = json_object_get(entity, "protocols");
+    if (!is_empty(entity, "protocols") && !has_protocol(protocols, "http") &&
+        !has_protocol(protocols, "https"))
+        kg_violate(violations, "protocols",
+                   "must contain 'http' or 'https', the protocols that requests come by");
 }
 
 const struct kg_entity kg_entities[KG_ENTITIES] = {

@@ -210,6 +210,9 @@ static struct kg_record *new_plugin(const json_t *object)
     /* Going on without it would let requests through that it was there to refuse. */
     KG_ASSERT(plugin->type != NULL);
     plugin->enabled = flag(object, "enabled", true);
+    bool limited = json_array_size(json_object_get(object, "protocols")) > 0;
+    plugin->not_http = limited && !has_element(object, "protocols", "http");
+    plugin->not_https = limited && !has_element(object, "protocols", "https");
     reference(object, "service", plugin->service_id);
     reference(object, "route", plugin->route_id);
     reference(object, "consumer", plugin->consumer_id);

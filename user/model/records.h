@@ -56,7 +56,7 @@ struct kg_record {
 struct kg_plugin_record {
     struct kg_record record;
     const struct kg_plugin_type *type;
-    bool enabled;
+    bool enabled, not_http, not_https;
     char service_id[KG_UUID_TEXT], route_id[KG_UUID_TEXT],
         consumer_id[KG_UUID_TEXT];      /* empty = not scoped to one */
     void *config;                       /* compiled */

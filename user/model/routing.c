@@ -214,6 +214,8 @@ static void attach_plugins(struct kg_arena *arena, struct kg_route *route, struc
     for (size_t i = 0; i < winners->count; i++) {
         uses[i].type = winners->items[i]->type;
         uses[i].config = winners->items[i]->config;
+        uses[i].not_http = winners->items[i]->not_http;
+        uses[i].not_https = winners->items[i]->not_https;
         memcpy(uses[i].id, winners->items[i]->record.id, sizeof(uses[i].id));
     }
     route->plugins = uses;

@@ -41,7 +41,8 @@ struct kg_service {
 /* One plugin instance that applies to a route, compiled. */
 struct kg_plugin_use {
     const struct kg_plugin_type *type;
-    const void *config; /* what type->compile made */
+    const void *config;       /* what type->compile made */
+    bool not_http, not_https; /* its protocols leave this one out */
     char id[KG_UUID_TEXT];
 };
 

@@ -14,6 +14,9 @@ bool kg_policies_run(const struct kg_route *route, struct kg_policy_request *req
     for (size_t i = 0; i < route->plugin_count; i++) {
         const struct kg_plugin_use *use = &route->plugins[i];
         const struct kg_policy *policy = (const struct kg_policy *)use->type;
+
+        if (request->https ? use->not_https : use->not_http)
+            continue;
         if (!policy->access(use->config, request))
             return false;
     }

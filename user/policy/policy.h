@@ -25,6 +25,7 @@ struct kg_policy_request {
     struct kg_head *head; /* a policy hides a header by setting its `hop` */
     const struct kg_target *target;
     int64_t now_wall;
+    bool https; /* how the client came, as far as it is believed */
     /* In and out: the query to send upstream; a policy that takes an argument away rewrites it into
      * `scratch`. */
     struct kg_slice query;

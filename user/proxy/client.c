@@ -179,6 +179,11 @@ static void next_request(struct kg_client *client)
 
 void kg_client_begin(struct kg_client *client)
 {
+    if (client->tls && !kg_client_secure(client)) {
+        kg_count(&client->worker->stats.refused);
+        kg_client_reset(client);
+        return;
+    }
     next_request(client);
 }
 
@@ -313,6 +318,8 @@ static void on_failed(struct kg_sock *sock, int error)
 {
     struct kg_client *client = (struct kg_client *)sock;
 
+    if (error == -EPROTO)
+        kg_count(&client->worker->stats.tls_errors);
     if (client->state == KG_CLIENT_TUNNEL)
         kg_client_reset(client);
     else
@@ -391,7 +398,17 @@ static void on_closed(struct kg_sock *sock)
     free(client);
 }
 
+static void secured(struct kg_sock *sock)
+{
+    struct kg_worker_stats *stats = &((struct kg_client *)sock)->worker->stats;
+
+    kg_count(&stats->tls_handshakes);
+    if (SSL_session_reused(kg_sock_ssl(sock)))
+        kg_count(&stats->tls_resumed);
+}
+
 static const struct kg_sock_ops client_ops = {
+    .secured = secured,
     .received = received,
     .eof = on_eof,
     .sent = sent,
@@ -446,6 +463,7 @@ static struct kg_client *new_client(struct kg_worker *worker, int fd, const stru
 static void begin(struct kg_client *client, const struct kg_listen_addr *at)
 {
     client->port = at->port;
+    client->tls = at->tls;
     /* For all that comes before the first request is begun. */
     kg_client_arm(client, client->worker->config->header_timeout_ms);
     if (!at->proxy_protocol) {

@@ -76,7 +76,10 @@ static void put_origin(struct kg_client *client, const struct kg_framing *framin
                     said = kg_trust_value(client, KG_SLICE("X-Forwarded-Port"));
     uint16_t port;
 
-    put_header(out, KG_SLICE("X-Forwarded-Proto"), proto.len > 0 ? proto : KG_SLICE("http"));
+    put_header(out, KG_SLICE("X-Forwarded-Proto"),
+               proto.len > 0 ? proto
+               : client->tls ? KG_SLICE("https")
+                             : KG_SLICE("http"));
     if (host.len > 0 || (framing->host.len > 0 && kg_host_split(framing->host, &host, &port) == 0))
         put_header(out, KG_SLICE("X-Forwarded-Host"), host);
     if (said.len > 0)

@@ -116,6 +116,7 @@ struct kg_client {
     struct kg_client *next, **link; /* worker->clients */
     enum kg_client_state state;
     bool eof;                    /* the client has sent its last byte */
+    bool tls;                    /* secured, or about to be */
     uint16_t port;               /* of ours */
     uint32_t begun;              /* requests so far */
     bool trusted;                /* what `near` says of others is believed */
@@ -155,13 +156,16 @@ struct kg_upstream {
     struct kg_upstream *next, **link; /* in key's idle list */
 };
 
-/* Idle connections to one address. */
+/* Idle connections to one address; secured ones only to one name, on the same terms. */
 struct kg_pool_key {
     struct kg_pool_key *next;
     struct sockaddr_storage addr;
     socklen_t addr_len;
+    uint64_t tls_number;        /* kg_service_tls.number; 0 = plain */
+    SSL_SESSION *session;       /* the last one that may be resumed; NULL: none yet */
     struct kg_upstream *idle;   /* most recently used first */
     uint32_t idle_count, users; /* users: connections that point here, idle ones included */
+    char name[];                /* of the endpoint, when secured; else empty */
 };
 
 #define KG_POOL_BUCKETS 256
@@ -192,6 +196,9 @@ struct kg_worker {
     struct kg_banset bans;
     struct kg_key_hasher *hasher;
     struct kg_regex_scratch *regex;
+    SSL_CTX *tls_server; /* NULL without a TLS listener */
+    SSL_CTX *tls_client;
+    uint64_t tls_said_ms; /* when the log was last told of a failed handshake */
     struct kg_prng prng;
     struct kg_head head;     /* scratch: the head being looked at */
     char *path, *scratch;    /* scratch for the normalised path and for policies */
@@ -236,6 +243,18 @@ bool kg_trust_is_banned(struct kg_client *client);
 
 /* proxy_header.c */
 void kg_proxy_header_bytes(struct kg_client *client, const struct kg_input *input);
+/* tls.c */
+/* The worker's contexts: 0, or -errno with a sentence. */
+int kg_worker_tls_open(struct kg_worker *worker, struct kg_error *err);
+void kg_worker_tls_close(struct kg_worker *worker);
+/* The handshake comes next; what is in the backlog is its beginning. False when there is no memory for it. */
+bool kg_client_secure(struct kg_client *client);
+/* The same towards an upstream, as its service wants it, once it is connected. */
+bool kg_upstream_secure(struct kg_upstream *upstream, const struct kg_service_tls *tls);
+/* Keeps the session for the next connection. */
+void kg_upstream_remember(struct kg_upstream *upstream);
+/* The handshake failed: says why in the log, once a second at most. */
+void kg_upstream_insecure(struct kg_upstream *upstream);
 
 /* client.c */
 /* Counts the connection as one of this source: false when that has too many. Once for each connection. */
@@ -358,8 +377,9 @@ void kg_tunnel_timeout(struct kg_client *client);
 void kg_tunnel_end(struct kg_client *client, bool reset);
 
 /* pool.c */
-struct kg_pool_key *kg_pool_key_get(struct kg_worker *worker, const struct sockaddr_storage *addr,
-                                    socklen_t len);
+/* Of connections to this endpoint; tls is NULL for plain ones. One more user of it, until put. */
+struct kg_pool_key *kg_pool_key_get(struct kg_worker *worker, const struct kg_endpoint *endpoint,
+                                    const struct kg_service_tls *tls);
 void kg_pool_key_put(struct kg_worker *worker, struct kg_pool_key *key);
 
 #endif

@@ -18,19 +18,47 @@ static struct kg_pool_key **bucket(struct kg_worker *worker, const struct sockad
     return &worker->pool[hash % KG_POOL_BUCKETS];
 }
 
-struct kg_pool_key *kg_pool_key_get(struct kg_worker *worker, const struct sockaddr_storage *addr,
-                                    socklen_t len)
+/* What a handshake calls the endpoint: its host, of IPv6 without brackets. */
+static struct kg_slice name_of(const struct kg_endpoint *endpoint)
 {
-    struct kg_pool_key **at = bucket(worker, addr, len), *key;
+    struct kg_slice host = endpoint->host;
 
-    for (key = *at; key; key = key->next) {
-        if (key->addr_len == len && memcmp(&key->addr, addr, len) == 0)
-            break;
-    }
+    if (host.len > 2 && host.ptr[0] == '[')
+        return kg_slice_of(host.ptr + 1, host.len - 2);
+    return host;
+}
+
+static bool is_for(const struct kg_pool_key *key, const struct kg_endpoint *endpoint,
+                   const struct kg_service_tls *tls)
+{
+    if (key->addr_len != endpoint->addr_len || memcmp(&key->addr, &endpoint->addr, key->addr_len) != 0)
+        return false;
+    if (key->tls_number != (tls ? tls->number : 0))
+        return false;
+    return !tls || kg_slice_eq(kg_slice_str(key->name), name_of(endpoint));
+}
+
+static struct kg_pool_key *new_key(const struct kg_endpoint *endpoint, const struct kg_service_tls *tls)
+{
+    struct kg_slice name = tls ? name_of(endpoint) : KG_SLICE("");
+    struct kg_pool_key *key = kg_calloc(1, sizeof(*key) + name.len + 1);
+
+    memcpy(&key->addr, &endpoint->addr, endpoint->addr_len);
+    key->addr_len = endpoint->addr_len;
+    key->tls_number = tls ? tls->number : 0;
+    memcpy(key->name, name.ptr, name.len);
+    return key;
+}
+
+struct kg_pool_key *kg_pool_key_get(struct kg_worker *worker, const struct kg_endpoint *endpoint,
+                                    const struct kg_service_tls *tls)
+{
+    struct kg_pool_key **at = bucket(worker, &endpoint->addr, endpoint->addr_len), *key = *at;
+
+    while (key && !is_for(key, endpoint, tls))
+        key = key->next;
     if (!key) {
-        key = kg_calloc(1, sizeof(*key));
-        memcpy(&key->addr, addr, len);
-        key->addr_len = len;
+        key = new_key(endpoint, tls);
         key->next = *at;
         *at = key;
     }
@@ -48,5 +76,6 @@ void kg_pool_key_put(struct kg_worker *worker, struct kg_pool_key *key)
     while (*at != key)
         at = &(*at)->next;
     *at = key->next;
+    SSL_SESSION_free(key->session);
     free(key);
 }

@@ -169,6 +169,7 @@ static void begin(struct kg_client *client, size_t head_len)
         .bytes_in = head_len,
         .to_head = worker->head.method == KG_METHOD_HEAD,
         .http10 = worker->head.minor == 0,
+        .https = client->tls,
     };
     kg_snapshot_hold(request->snapshot, worker->index);
     make_id(client);
@@ -208,9 +209,13 @@ static bool find_route(struct kg_client *client, const struct kg_framing *framin
         .path = path,
         .head = &worker->head,
         .regex = worker->regex,
+        .tls = client->tls,
     };
     struct kg_slice host = target->authority.len ? target->authority : framing->host;
+    char sni[256];
 
+    if (client->tls)
+        query.sni = kg_slice_of(sni, kg_sock_server_name(&client->sock, sni));
     /* HTTP/1.0 may come without one. */
     if (host.len > 0 && kg_host_split(host, &query.host, &query.host_port))
         return false;
@@ -261,6 +266,7 @@ static void pass(struct kg_client *client, const struct kg_framing *framing, con
         .head = &worker->head,
         .target = target,
         .now_wall = worker->now_wall,
+        .https = request->https,
         .query = target->query,
         .has_query = target->has_query,
         .scratch = &scratch,

@@ -42,8 +42,9 @@ void kg_trust_begin(struct kg_client *client)
     if (!client->trusted)
         return;
     find_address(client);
-    request->https =
-        kg_slice_eq_nocase(kg_trust_value(client, KG_SLICE("X-Forwarded-Proto")), KG_SLICE("https"));
+    struct kg_slice proto = kg_trust_value(client, KG_SLICE("X-Forwarded-Proto"));
+    if (proto.len > 0)
+        request->https = kg_slice_eq_nocase(proto, KG_SLICE("https"));
     struct kg_slice id = kg_trust_value(client, KG_SLICE("X-Request-Id"));
     if (is_request_id(id))
         memcpy(request->id, id.ptr, id.len);

@@ -119,10 +119,18 @@ static int open_socket(const struct kg_endpoint *endpoint)
     return fd;
 }
 
+static void cannot_connect(struct kg_client *client)
+{
+    /* Out of descriptors or slots: what is kept for later must not be in the way of what is wanted now. */
+    kg_upstream_close_idle(client->worker);
+    kg_request_answer(client, 503, KG_SLICE("The upstream server is currently unavailable"), KG_SLICE(""));
+}
+
 static void connect_new(struct kg_client *client)
 {
     struct kg_worker *worker = client->worker;
     const struct kg_endpoint *endpoint = client->request.choice.endpoint;
+    const struct kg_service_tls *tls = client->request.service->tls;
     struct kg_upstream *upstream = kg_calloc(1, sizeof(*upstream));
     int fd = open_socket(endpoint);
 
@@ -130,17 +138,18 @@ static void connect_new(struct kg_client *client)
         if (fd >= 0)
             close(fd);
         free(upstream);
-        /* Out of descriptors or slots: what is kept for later must not be in the way of what is wanted now.
-         */
-        kg_upstream_close_idle(worker);
-        kg_request_answer(client, 503, KG_SLICE("The upstream server is currently unavailable"),
-                          KG_SLICE(""));
+        cannot_connect(client);
         return;
     }
     upstream->worker = worker;
-    upstream->key = kg_pool_key_get(worker, &endpoint->addr, endpoint->addr_len);
+    upstream->key = kg_pool_key_get(worker, endpoint, tls);
     upstream->state = KG_UPSTREAM_CONNECTING;
     worker->upstream_count++;
+    if (tls && !kg_upstream_secure(upstream, tls)) {
+        close_upstream(upstream);
+        cannot_connect(client);
+        return;
+    }
     attach(upstream, client);
     client->state = KG_CLIENT_CONNECT;
     kg_count(&worker->stats.upstream_connects);
@@ -161,7 +170,7 @@ void kg_upstream_start(struct kg_client *client)
 {
     struct kg_worker *worker = client->worker;
     const struct kg_endpoint *endpoint = client->request.choice.endpoint;
-    struct kg_pool_key *key = kg_pool_key_get(worker, &endpoint->addr, endpoint->addr_len);
+    struct kg_pool_key *key = kg_pool_key_get(worker, endpoint, client->request.service->tls);
     struct kg_upstream *upstream = pick_idle(key);
 
     if (client->request.retries == 0)
@@ -187,6 +196,16 @@ static void connected(struct kg_sock *sock, int res)
         kg_attempt_failed(client, 502);
         return;
     }
+    if (client->request.service->tls)
+        return; /* the handshake comes next */
+    send_head(client);
+    kg_relay_pump(client);
+}
+
+static void secured(struct kg_sock *sock)
+{
+    struct kg_client *client = ((struct kg_upstream *)sock)->client;
+
     send_head(client);
     kg_relay_pump(client);
 }
@@ -197,6 +216,8 @@ static void finish_response(struct kg_upstream *upstream, bool leftover)
     struct kg_client *client = upstream->client;
 
     kg_attempt_done(client);
+    if (!upstream->reused)
+        kg_upstream_remember(upstream);
     kg_upstream_release(upstream, upstream->keep_alive && !leftover && client->request.body_done);
     kg_client_answered(client);
 }
@@ -443,6 +464,11 @@ static void on_failed(struct kg_sock *sock, int error)
         kg_client_reset(upstream->client);
         return;
     }
+    if (upstream->state == KG_UPSTREAM_CONNECTING) {
+        kg_upstream_insecure(upstream);
+        kg_attempt_failed(upstream->client, 502);
+        return;
+    }
     /*
      * Sending failed: it takes no more of the request, but its answer may lie there to be read; receiving
      * will tell. That will not tell of a reset again; EPIPE is one behind an orderly end.
@@ -466,6 +492,7 @@ static void on_closed(struct kg_sock *sock)
 
 static const struct kg_sock_ops upstream_ops = {
     .connected = connected,
+    .secured = secured,
     .received = received,
     .eof = on_eof,
     .sent = sent,

@@ -166,6 +166,9 @@ static int set_up(struct kg_worker *worker)
     worker->ring.accepted = accepted;
     worker->ring.woken = woken;
     worker->ring.ctx = worker;
+    rc = kg_worker_tls_open(worker, &worker->start_error);
+    if (rc < 0)
+        return rc;
     kg_wheel_init(&worker->wheel, kg_clock_ms());
     kg_prng_seed(&worker->prng);
     worker->hasher = kg_key_hasher_new(config->index_key);
@@ -188,6 +191,7 @@ static void tear_down(struct kg_worker *worker)
     while (worker->ring.slots_used > 0)
         kg_ring_turn(&worker->ring, 100, refresh);
     kg_ring_free(&worker->ring);
+    kg_worker_tls_close(worker);
     kg_key_hasher_free(worker->hasher);
     kg_regex_scratch_free(worker->regex);
     kg_rotations_free(&worker->rotations);

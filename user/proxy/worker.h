@@ -11,11 +11,22 @@
 #include "http/forwarded.h"
 #include "http/head.h"
 #include "io/listen.h"
+#include "io/tls.h"
 #include "model/snapshot.h"
 #include "model/usage.h"
 #include "proxy/admission.h"
 
 #define KG_LISTENERS_MAX 16
+
+/* What handshakes need. All of it is shared by the workers and stays as it is while they run. */
+struct kg_proxy_tls {
+    int min_version;                  /* of clients: TLS1_2_VERSION or TLS1_3_VERSION */
+    struct kg_tls_identity *identity; /* where no SNI entity fits; NULL without a TLS listener */
+    enum kg_tls_verify verify_client;
+    X509_STORE *client_ca;   /* NULL: none */
+    X509_STORE *upstream_ca; /* for services that name no CA certificates; NULL: the system's */
+    struct kg_tls_tickets *tickets;
+};
 
 struct kg_proxy_config {
     struct kg_listen_addr listen[KG_LISTENERS_MAX];
@@ -38,6 +49,7 @@ struct kg_proxy_config {
     uint32_t max_idle;             /* idle upstream connections kept for each address */
     uint32_t idle_timeout_ms;
     uint32_t consumer_slots;
+    struct kg_proxy_tls tls;
     uint8_t index_key[32]; /* for the HMAC of keys */
     int control_fd;        /* eventfd of the control thread: written when a signal waits */
 };
@@ -45,7 +57,8 @@ struct kg_proxy_config {
 /* Figures for /status. Written by the worker alone, relaxed. */
 struct kg_worker_stats {
     _Atomic uint64_t accepted, active, refused, requests, malformed, upstream_connects, upstream_reuses,
-        upstream_errors, retries, no_peer, starved, banned, slow, tunnels, requests_banned, limited;
+        upstream_errors, retries, no_peer, starved, banned, slow, tunnels, requests_banned, limited,
+        tls_handshakes, tls_resumed, tls_errors;
 };
 
 struct kg_worker;

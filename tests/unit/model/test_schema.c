@@ -226,10 +226,11 @@ static void protocols_are_those_that_there_are(void **state)
                    "{\"protocols\":[null,\"expected one of: grpc, grpcs, http, https\"]}");
     /* Such a plugin would look at no request at all. */
     assert_refused(
-        KG_PLUGINS, "{\"name\":\"keys\",\"protocols\":[\"https\",\"grpc\"]}",
-        "schema violation (protocols: must contain 'http', the only protocol that requests come by)",
-        "{\"protocols\":\"must contain 'http', the only protocol that requests come by\"}");
+        KG_PLUGINS, "{\"name\":\"keys\",\"protocols\":[\"grpcs\",\"grpc\"]}",
+        "schema violation (protocols: must contain 'http' or 'https', the protocols that requests come by)",
+        "{\"protocols\":\"must contain 'http' or 'https', the protocols that requests come by\"}");
     json_decref(create(KG_PLUGINS, "{\"name\":\"keys\",\"protocols\":[\"https\",\"http\"]}"));
+    json_decref(create(KG_PLUGINS, "{\"name\":\"keys\",\"protocols\":[\"https\"]}"));
 }
 
 static void service_hosts_are_names_or_addresses_without_port(void **state)
