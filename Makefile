@@ -47,7 +47,7 @@ UNIT_BINS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRCS))
 BPF_TEST_BINS := $(patsubst tests/bpf/%.c,$(BUILD)/bpf-test/%,$(sort $(wildcard tests/bpf/test_*.c)))
 FAULT_OBJS = $(call obj,$(sort $(wildcard tests/fault/*.c)))
 FAULT_BIN := $(BUILD)/fault/test_fault
-BENCH_BINS := $(BUILD)/bench/relay
+BENCH_BINS := $(BUILD)/bench/relay $(BUILD)/bench/fill_keys
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_LIB_SRCS := $(wildcard user/base/*.c user/http/*.c) user/proxy/path.c
 
@@ -136,7 +136,7 @@ $(FAULT_BIN): $(FAULT_OBJS) $(LIB)
 $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -luring -lssl -lcrypto
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
 # libFuzzer is clang's, so a fuzz target compiles anew, by clang, what it may use: base, http, and path.c of proxy.
 # -w: llhttp is not written to our warnings.

@@ -9,7 +9,7 @@ build=(gcc make clang bpftool pkg-config libc6-dev linux-libc-dev zlib1g-dev lib
     libssl-dev libsqlite3-dev libyaml-dev libjansson-dev libc-ares-dev libpcre2-dev)
 demo=("${build[@]}" python3-httpbin gunicorn curl iproute2 jq)
 # nginx-light brings the echo module, by which the upstream reads a body to its end before it answers.
-bench=("${build[@]}" nginx-light haproxy wrk python3 iproute2 util-linux)
+bench=("${build[@]}" nginx-light haproxy wrk python3 openssl iproute2 util-linux)
 # The linters are tested too.
 lint=("${build[@]}" clang-format clang-tidy cppcheck shellcheck)
 # libclang-rt holds the fuzzer and sanitizer libraries of clang; bats needs procps for its time limit. node-llhttp (the sources of

@@ -12,19 +12,23 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import statistics
 import struct
 import sys
 
-from subjects import ANSWER, LOAD_CPU, PROXY_CPU, Failed, World, route_path
+import handshakes
+from subjects import ANSWER, LOAD_CPU, MANY, PROXY_CPU, Failed, Setup, World, route_path
 
 ALL = ("keygate", "nginx", "haproxy", "relay")
 PROXIES = ALL[:3]  # those that know HTTP
+KEYGATE = ALL[:1]
 
-# The requests of a case: `routes` 1 or MANY, `keys` the file they come from.
-Case = collections.namedtuple("Case", "connections path length subjects method body routes keys status",
-                              defaults=("GET", 0, 1, "right", 200))
-MANY = "many"
+# The requests of a case; `keys` is the file they come from. `client`: wrk on connections that stay, or a new TLS connection for
+# each request, with a whole handshake or a resumed session.
+Case = collections.namedtuple("Case", "connections path length subjects method body keys status setup client",
+                              defaults=("GET", 0, "right", 200, Setup(), "wrk"))
+MANY_ROUTES, MANY_KEYS, TLS = Setup(routes=MANY), Setup(keys=MANY), Setup(tls=True)
 LOADS = {
     "get_1": Case(1, "/", 128, ALL),
     "get_64": Case(64, "/", 128, ALL),
@@ -34,10 +38,15 @@ LOADS = {
     "answer_1m": Case(16, "/size/1m", 1048576, ALL),
     "post_16k": Case(64, "/post", 128, ALL, method="POST", body=16384),
     "routes_1": Case(64, "ROUTE", 128, PROXIES),
-    "routes_10000": Case(64, "ROUTE", 128, PROXIES, routes=MANY),
+    "routes_10000": Case(64, "ROUTE", 128, PROXIES, setup=MANY_ROUTES),
+    "keys_10000": Case(64, "/", 128, KEYGATE),
+    "keys_1000000": Case(64, "/", 128, KEYGATE, keys="many", setup=MANY_KEYS),
+    "tls_get_64": Case(64, "/", 128, PROXIES, setup=TLS),
+    "tls_new": Case(1, "/", 128, PROXIES, setup=TLS, client="new"),
+    "tls_resumed": Case(1, "/", 128, PROXIES, setup=TLS, client="resumed"),
 }
 IDLE = "idle"
-TOGETHER = [{"routes_1", "routes_10000"}]  # compared with each other, so measured in the same rounds
+TOGETHER = [{"routes_1", "routes_10000"}, {"keys_10000", "keys_1000000"}]  # compared with each other, so measured in the same rounds
 
 UNITS = {"cpu_us_per_request": "us", "requests_per_second": "1/s", "p50_ms": "ms", "p99_ms": "ms",
          "rss_bytes_per_connection": "bytes"}
@@ -51,7 +60,9 @@ TARGETS = [
     ("answer_64k", "nginx", "cpu_us_per_request", 0.85),
     ("answer_1m", "haproxy", "cpu_us_per_request", 1.00),
     ("routes_10000", "routes_1", "cpu_us_per_request", 1.05),
-    *((case, "nginx", "p99_ms", 1.00) for case in LOADS),
+    ("keys_1000000", "keys_10000", "cpu_us_per_request", 1.05),
+    ("tls_get_64", "nginx", "cpu_us_per_request", 0.80),
+    *((case, "nginx", "p99_ms", 1.00) for case in LOADS if "nginx" in LOADS[case].subjects),
 ]
 IDLE_TARGET = 1024
 
@@ -79,15 +90,14 @@ def say(text):
 class Bench:
     def __init__(self, world, seconds, rounds):
         self.world, self.seconds, self.rounds = world, seconds, rounds
-        self.subjects = {}  # (subject, routes) → (process, port)
+        self.subjects = {}  # (subject, setup) → (process, port)
         self.samples = {}  # (case, subject) → metric → one value for each round
 
-    def subject(self, name, routes):
-        if (name, routes) not in self.subjects:
-            count = self.world.routes if routes == MANY else 1
-            say(f"bench: starting {name}, {count} route{'s' * (count > 1)}")
-            self.subjects[name, routes] = self.world.start(name, count)
-        return self.subjects[name, routes]
+    def subject(self, name, setup):
+        if (name, setup) not in self.subjects:
+            say(f"bench: starting {name}, {self.world.describe(setup)}")
+            self.subjects[name, setup] = self.world.start(name, setup)
+        return self.subjects[name, setup]
 
     def path(self, case):
         return route_path(self.world.routes * 7 // 9) if case.path == "ROUTE" else case.path
@@ -95,11 +105,14 @@ class Bench:
     def check(self, name, subject):
         """It does the job: the right answer to this request, and the upstream is told who asks."""
         case = LOADS[name]
-        _, port = self.subject(subject, case.routes)
-        keys = {"right": self.world.keys[0], "wrong": "wrong"}
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        _, port = self.subject(subject, case.setup)
+        right = self.world.keys_of(case.setup)[0]
+        if case.setup.tls:
+            connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=ssl._create_unverified_context())
+        else:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
 
-        def ask(path, method="GET", body=None, key=keys[case.keys]):
+        def ask(path, method="GET", body=None, key="wrong" if case.keys == "wrong" else right):
             connection.request(method, path, body, {"apikey": key})
             answer = connection.getresponse()
             return answer.status, answer.read()
@@ -108,7 +121,7 @@ class Bench:
         if status != case.status or (case.length is not None and len(body) != case.length):
             raise Failed(f"{name}: {subject} answered {status} with {len(body)} bytes")
         if subject != "relay":
-            if case.routes == 1 and ask("/who", key=keys["right"]) != (200, b"u0"):
+            if case.setup.routes == 1 and ask("/who", key=right) != (200, b"u0"):
                 raise Failed(f"{name}: {subject} does not tell the upstream who asks")
             if ask(self.path(case), key="no such key")[0] != 401:
                 raise Failed(f"{name}: {subject} lets a wrong key in")
@@ -116,28 +129,38 @@ class Bench:
 
     def load(self, name, subject, seconds):
         case = LOADS[name]
-        process, port = self.subject(subject, case.routes)
+        process, port = self.subject(subject, case.setup)
         before = process.cpu_ns()
+        run = self.run_wrk if case.client == "wrk" else self.run_handshakes
+        requests, us, wrong, errors, p50, p99 = run(case, port, seconds)
+        cpu = process.cpu_ns() - before
+        process.check()
+        wanted_wrong = requests if case.status >= 400 else 0
+        if requests == 0 or errors > 0 or wrong != wanted_wrong:
+            raise Failed(f"{name}: {subject} gave {requests} answers, {wrong} with an error status, and failed {errors} times")
+        return {"cpu_us_per_request": cpu / 1000 / requests, "requests_per_second": requests * 1e6 / us,
+                "p50_ms": p50 / 1000, "p99_ms": p99 / 1000}
+
+    def run_handshakes(self, case, port, seconds):
+        requests, took, failed, times = handshakes.run(port, case.path, self.world.keys[:1000], case.length, seconds,
+                                                       case.client == "resumed")
+        return requests, took * 1e6, 0, failed, times[len(times) // 2] * 1e6, times[len(times) * 99 // 100] * 1e6
+
+    def run_wrk(self, case, port, seconds):
         wrk = self.world.run(
             ["wrk", "-t", "1", "-c", str(case.connections), "-d", str(seconds), "--timeout", "10", "--latency",
-             "-s", f"{os.path.dirname(os.path.abspath(__file__))}/load.lua", f"http://127.0.0.1:{port}", "--",
+             "-s", f"{os.path.dirname(os.path.abspath(__file__))}/load.lua",
+             f"http{'s' * case.setup.tls}://127.0.0.1:{port}", "--",
              case.method, self.path(case), str(case.body), f"{self.world.folder}/{case.keys}.keys"], LOAD_CPU, "wrk")
         wrk.child.wait(seconds + 60)
-        cpu = process.cpu_ns() - before
         self.world.stop(wrk)
-        process.check()
         with open(wrk.log, encoding="utf-8") as file:
             text = file.read()
         os.unlink(wrk.log)
         done = [line.split()[1:] for line in text.splitlines() if line.startswith("DONE ")]
         if not done:
-            raise Failed(f"{name}: wrk failed at {subject}: {text}")
-        requests, us, bad_status, errors, p50, p99 = (int(word) for word in done[0])
-        wanted_bad = requests if case.status >= 400 else 0
-        if requests == 0 or errors > 0 or bad_status != wanted_bad:
-            raise Failed(f"{name}: {subject} gave {requests} answers, {bad_status} with an error status, and failed {errors} times")
-        return {"cpu_us_per_request": cpu / 1000 / requests, "requests_per_second": requests * 1e6 / us,
-                "p50_ms": p50 / 1000, "p99_ms": p99 / 1000}
+            raise Failed(f"wrk failed: {text}")
+        return tuple(int(word) for word in done[0])
 
     def keep(self, name, subject, values):
         kept = self.samples.setdefault((name, subject), {})
@@ -160,7 +183,7 @@ class Bench:
         for turn in range(min(self.rounds, 2)):
             say(f"bench: {IDLE}: {count} connections, round {turn + 1} of {min(self.rounds, 2)}")
             for subject in PROXIES:
-                process, port = self.world.start(subject, 1)
+                process, port = self.world.start(subject, Setup())
                 before = process.rss()
                 clients = open_clients(port, count, self.world.keys)
                 grown = process.rss() - before
@@ -252,7 +275,8 @@ def run(build, folder):
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     # HAProxy wants two descriptors for each client it may have.
     clients = min(10000, files * 2 // 5)
-    world = World(folder, build, files, number("BENCH_KEYS", 10000), number("BENCH_ROUTES", 10000, 2), clients)
+    world = World(folder, build, files, number("BENCH_KEYS", 10000), number("BENCH_MANY_KEYS", 1000000),
+                  number("BENCH_ROUTES", 10000, 2), clients)
     bench = Bench(world, seconds, rounds)
     try:
         world.start_upstream()

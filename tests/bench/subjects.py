@@ -2,6 +2,7 @@
 """The programs of the benchmark: the upstream, and keygate, nginx, HAProxy and the relay in front of it, each set up for the
 same job. All listen on 127.0.0.1 only, in a network namespace of their own."""
 
+import collections
 import ctypes
 import http.client
 import json
@@ -18,6 +19,9 @@ UPSTREAM_PORT = 8000
 ANSWER = "x" * 128
 LIBC = ctypes.CDLL(None)
 PR_SET_PDEATHSIG = 1
+MANY = "many"
+# What a subject is set up for: one route or many, few keys or many, plain or TLS.
+Setup = collections.namedtuple("Setup", "routes keys tls", defaults=(1, "few", False))
 
 UPSTREAM = """\
 load_module /usr/lib/nginx/modules/ngx_http_echo_module.so;
@@ -80,7 +84,10 @@ http {{
     proxy_buffers 8 16k;
     proxy_max_temp_file_size 0;
     server {{
-        listen 127.0.0.1:{port} backlog=4096;
+        listen 127.0.0.1:{port}{tls} backlog=4096;
+        ssl_certificate {dir}/tls.crt;
+        ssl_certificate_key {dir}/tls.key;
+        ssl_protocols TLSv1.2 TLSv1.3;
         if ($consumer = "") {{ return 401; }}
 {locations}
     }}
@@ -101,7 +108,7 @@ defaults
     option http-keep-alive
     http-reuse always
 frontend in
-    bind 127.0.0.1:{port} backlog 4096
+    bind 127.0.0.1:{port} backlog 4096{tls}
     http-request set-var(txn.who) req.hdr(apikey),map_str({dir}/haproxy.map)
     http-request return status 401 content-type application/json string "{{}}" unless {{ var(txn.who) -m found }}
     http-request set-header X-Consumer-Username %[var(txn.who)]
@@ -213,9 +220,9 @@ def answers(address):
 class World:
     """All that runs, its files, and the keys."""
 
-    def __init__(self, folder, build, files, keys, routes, clients):
+    def __init__(self, folder, build, files, keys, many_keys, routes, clients):
         self.folder, self.build, self.files, self.routes, self.clients = folder, build, files, routes, clients
-        self.keys = make_keys(keys, 1)
+        self.keys, self.key_count, self.many_keys = make_keys(keys, 1), many_keys, []
         self.running = []
         self.next_port = 9001
         self.write("right.keys", "".join(key + "\n" for key in self.keys[:1000]))
@@ -223,9 +230,29 @@ class World:
         self.write("nginx.map", "".join(f"{key} u{i};\n" for i, key in enumerate(self.keys)))
         self.write("haproxy.map", "".join(f"{key} u{i}\n" for i, key in enumerate(self.keys)))
         self.write("routes.map", "".join(f"{route_path(i)} up\n" for i in range(routes)))
+        self.make_certificate()
         os.mkdir(f"{folder}/size")
         for name, size in ("64k", 65536), ("1m", 1048576):
             self.write(f"size/{name}", "x" * size)
+
+    def make_certificate(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+                        "-subj", "/CN=bench", "-keyout", f"{self.folder}/tls.key", "-out", f"{self.folder}/tls.crt"],
+                       stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        with open(f"{self.folder}/tls.crt", encoding="ascii") as crt, open(f"{self.folder}/tls.key", encoding="ascii") as key:
+            self.write("tls.pem", crt.read() + key.read())
+
+    def keys_of(self, setup):
+        if setup.keys != MANY:
+            return self.keys
+        if not self.many_keys:
+            self.many_keys = make_keys(self.key_count, 3)
+            self.write("many.keys", "".join(key + "\n" for key in self.many_keys[::max(1, self.key_count // 1000)]))
+        return self.many_keys
+
+    def describe(self, setup):
+        routes, keys = (self.routes if setup.routes == MANY else 1), len(self.keys_of(setup))
+        return f"{routes} route{'s' * (routes > 1)}, {keys} keys{', TLS' if setup.tls else ''}"
 
     def write(self, name, text):
         path = f"{self.folder}/{name}"
@@ -266,55 +293,57 @@ class World:
         process = self.run(["nginx", "-p", self.folder, "-e", f"{self.folder}/upstream.log", "-c", config], LOAD_CPU, "upstream")
         self.await_listener(process, UPSTREAM_PORT)
 
-    def start(self, subject, routes):
-        """A fresh one; routes: 1, or many. Gives (process, port)."""
+    def start(self, subject, setup):
+        """A fresh one: (process, port)."""
         port, self.next_port = self.next_port, self.next_port + 1
-        process = getattr(self, "start_" + subject)(f"{subject}-{port}", port, routes)
+        process = getattr(self, "start_" + subject)(f"{subject}-{port}", port, setup)
         self.await_listener(process, port)
         return process, port
 
-    def start_relay(self, name, port, routes):
+    def start_relay(self, name, port, setup):
         return self.run([f"{self.build}/bench/relay", str(port), str(UPSTREAM_PORT)], PROXY_CPU, name)
 
-    def start_nginx(self, name, port, routes):
-        paths = ["/"] if routes == 1 else [route_path(i) for i in range(routes)]
-        locations = "\n".join(f"        location {path} {{ proxy_pass http://up; }}" for path in paths)
-        config = self.write(name + ".conf", self.text(NGINX, name, port, locations=locations))
+    def paths(self, setup):
+        return ["/"] if setup.routes == 1 else [route_path(i) for i in range(self.routes)]
+
+    def start_nginx(self, name, port, setup):
+        locations = "\n".join(f"        location {path} {{ proxy_pass http://up; }}" for path in self.paths(setup))
+        config = self.write(name + ".conf", self.text(NGINX, name, port, locations=locations, tls=" ssl" * setup.tls))
         return self.run(["nginx", "-p", self.folder, "-e", f"{self.folder}/{name}.log", "-c", config], PROXY_CPU, name)
 
-    def start_haproxy(self, name, port, routes):
+    def start_haproxy(self, name, port, setup):
         routing = "    default_backend up"
-        if routes > 1:
+        tls = f" ssl crt {self.folder}/tls.pem alpn http/1.1" * setup.tls
+        if setup.routes == MANY:
             routing = f"    use_backend %[path,map_beg({self.folder}/routes.map)]"
-        config = self.write(name + ".cfg", self.text(HAPROXY, name, port, routing=routing))
+        config = self.write(name + ".cfg", self.text(HAPROXY, name, port, routing=routing, tls=tls))
         return self.run(["haproxy", "-db", "-f", config], PROXY_CPU, name)
 
-    def start_keygate(self, name, port, routes):
-        """Begins with a copy of a state that holds the keys: that is made once, over the Admin API like everything."""
-        if not os.path.exists(f"{self.folder}/keys"):
-            process, admin = self.run_keygate("keys", port)
-            for number, key in enumerate(self.keys):
-                admin.create("/consumers", {"username": f"u{number}"})
-                admin.create(f"/consumers/u{number}/key-auth", {"key": key})
-            admin.close()
-            self.stop(process)
-        shutil.copytree(f"{self.folder}/keys", f"{self.folder}/{name}")
-        process, admin = self.run_keygate(name, port)
+    def start_keygate(self, name, port, setup):
+        """Begins with a copy of a state folder that holds the keys."""
+        state = f"{self.folder}/state-{setup.keys}"
+        if not os.path.exists(state):
+            os.mkdir(state)
+            subprocess.run([f"{self.build}/bench/fill_keys", state], input="".join(key + "\n" for key in self.keys_of(setup)),
+                           encoding="ascii", check=True)
+        shutil.copytree(state, f"{self.folder}/{name}")
+        process, admin = self.run_keygate(name, port, setup)
         admin.create("/services", {"name": "up", "url": f"http://127.0.0.1:{UPSTREAM_PORT}"})
         admin.create("/plugins", {"name": "key-auth"})
-        for path in ["/"] if routes == 1 else [route_path(i) for i in range(routes)]:
+        for path in self.paths(setup):
             admin.create("/routes", {"service": {"name": "up"}, "paths": [path], "strip_path": False})
         admin.close()
         return process
 
-    def run_keygate(self, name, port):
+    def run_keygate(self, name, port, setup):
         # A BPF file system takes no dots.
         bpf_dir = f"/sys/fs/bpf/{os.path.basename(self.folder)}-{name}".replace(".", "-")
         settings = {
-            "listen": f'["127.0.0.1:{port}"]', "workers": 1, "user": "nobody", "state_dir": f"{self.folder}/{name}",
+            "listen": f'["127.0.0.1:{port}{" ssl" * setup.tls}"]', "workers": 1, "user": "nobody", "state_dir": f"{self.folder}/{name}",
             "admin.socket": f"{self.folder}/{name}.sock", "upstream.max_idle": 512, "upstream.idle_timeout": "10m",
             "http.keepalive_timeout": "10m", "http.keepalive_requests": 0, "http.max_connections": self.clients, "guard.threshold": 0,
             "xdp.bpf_dir": bpf_dir, "log_level": "warn",
+            "tls.certificate": f"{self.folder}/tls.crt", "tls.certificate_key": f"{self.folder}/tls.key",
         }
         command = [f"{self.build}/keygated", "--config", self.write(name + ".yaml", "")]
         for setting, value in settings.items():
