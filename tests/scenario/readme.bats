@@ -209,6 +209,6 @@ in_page()
     done < <(grep -ohE '\bKG_[A-Z0-9_]+' "${PAGES[@]}" | grep -v '^KG_BAN_' | sort -u)
     while read -r word; do
         "$KEYGATED" --check --config "$CONFIG" --set "$word=[[x]]" 2>&1 | grep -q 'unknown setting' && same "$word" 'unknown'
-    done < <(grep -ohE '`(http|guard|xdp|upstream|admin)\.[a-z_]+`' "${PAGES[@]}" | tr -d '`' | grep -vE '^(guard\.bans|xdp\.packets)$|\.(c|h|py)$' | sort -u)
+    done < <(grep -ohE '`(http|guard|xdp|upstream|admin|tls)\.[a-z_]+`' "${PAGES[@]}" | tr -d '`' | grep -vE '^(guard\.bans|xdp\.packets)$|\.(c|h|py|dict)$' | sort -u)
     return 0
 }
