@@ -10,7 +10,9 @@ setup_file()
     file_begin
     start_target 8001
     start_target 8002
-    start_keygated --set workers=2
+    openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=target.test -addext subjectAltName=DNS:target.test -days 2 \
+        -keyout "$T/key.pem" -out "$T/cert.pem" 2>/dev/null
+    start_keygated --set workers=2 --set "upstream.trusted_certificates=$T/cert.pem"
 }
 
 teardown_file()
@@ -383,15 +385,19 @@ server_figure()
     wait_for share $'8001 10\n8002 10'
 }
 
-@test "a probe by https checks the certificate when it is told to" {
-    openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=target.test -days 2 -keyout "$T/key.pem" -out "$T/cert.pem" 2>/dev/null
+@test "a probe by https checks the certificate by the settings' CA and the name, unless told not to" {
     in_background secure openssl s_server -accept 127.0.0.1:8443 -www -quiet -cert "$T/cert.pem" -key "$T/key.pem"
     ready secure ns_run "$GW" curl -sk -o /dev/null https://127.0.0.1:8443/
     upstream '{"healthchecks": {"active": {"type": "https", "timeout": 2, "healthy": {"interval": 0.1, "successes": 1, "http_statuses": [200]},
         "unhealthy": {"interval": 0.1, "tcp_failures": 2}}}}' '{}' 127.0.0.1:8443
-    wait_for logged '127.0.0.1 (127.0.0.1:8443) is unhealthy and gets no requests (in a row: 0 bad statuses, 2 broken'
+    becomes() { logged "127.0.0.1 (127.0.0.1:8443) is $1" && [[ $(grep -c "upstream $UP.test: .* is " "$T/keygated.log") == "$2" ]]; }
+    wait_for becomes 'unhealthy and gets no requests (in a row: 0 bad statuses, 2 broken' 1
+    patch "/upstreams/$UP.test" '{"healthchecks": {"active": {"https_sni": "target.test"}}}'
+    wait_for becomes 'healthy again' 2
+    patch "/upstreams/$UP.test" '{"healthchecks": {"active": {"https_sni": "other.test"}}}'
+    wait_for becomes 'unhealthy' 3
     patch "/upstreams/$UP.test" '{"healthchecks": {"active": {"https_verify_certificate": false}}}'
-    wait_for logged '127.0.0.1 (127.0.0.1:8443) is healthy again'
+    wait_for becomes 'healthy again' 4
     end_of secure
 }
 

@@ -372,7 +372,7 @@ static int load_model(struct kg_daemon *daemon, struct kg_error *err)
     rc = kg_resolver_new(daemon->poller, addresses_changed, daemon, &daemon->resolver, err);
     if (rc < 0)
         return rc;
-    rc = kg_prober_new(daemon->poller, &daemon->prober, err);
+    rc = kg_prober_new(daemon->poller, daemon->proxy.tls.upstream_ca, &daemon->prober, err);
     if (rc < 0)
         return rc;
     new_snapshot(daemon);

@@ -363,14 +363,29 @@ void kg_prober_commit(struct kg_prober *prober)
     free(old.items);
 }
 
-int kg_prober_new(struct kg_poller *poller, struct kg_prober **out, struct kg_error *err)
+/* NULL when OpenSSL has no memory left. */
+static SSL_CTX *make_tls(X509_STORE *ca)
+{
+    SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
+
+    if (!tls)
+        return NULL;
+    if (ca)
+        SSL_CTX_set1_cert_store(tls, ca);
+    if (SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) == 1 &&
+        (ca || SSL_CTX_set_default_verify_paths(tls) == 1))
+        return tls;
+    SSL_CTX_free(tls);
+    return NULL;
+}
+
+int kg_prober_new(struct kg_poller *poller, X509_STORE *ca, struct kg_prober **out, struct kg_error *err)
 {
     struct kg_prober *prober = kg_calloc(1, sizeof(*prober));
 
     prober->poller = poller;
-    prober->tls = SSL_CTX_new(TLS_client_method());
-    if (!prober->tls || SSL_CTX_set_min_proto_version(prober->tls, TLS1_2_VERSION) != 1 ||
-        SSL_CTX_set_default_verify_paths(prober->tls) != 1) {
+    prober->tls = make_tls(ca);
+    if (!prober->tls) {
         kg_prober_free(prober);
         return kg_error_set(err, ENOMEM, "cannot set up TLS for health checks");
     }

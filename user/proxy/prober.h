@@ -11,12 +11,15 @@
 #include "io/poller.h"
 #include "model/balancer.h"
 
+#include <openssl/x509.h>
+
 #define KG_PROBES_MAX 256 /* at a time, of all upstreams */
 
 struct kg_prober;
 
-/* 0 or -errno with a sentence. The poller must outlive it. */
-int kg_prober_new(struct kg_poller *poller, struct kg_prober **prober, struct kg_error *err);
+/* ca: whom probes by https trust; NULL: whom the system does. 0 or -errno with a sentence. The poller must
+ * outlive it. */
+int kg_prober_new(struct kg_poller *poller, X509_STORE *ca, struct kg_prober **prober, struct kg_error *err);
 /* The poller does not run any more. */
 void kg_prober_free(struct kg_prober *prober);
 

@@ -131,7 +131,7 @@ static struct stage *stage_new(size_t count)
     struct kg_error err;
 
     assert_int_equal(kg_poller_new(&stage->poller, &err), 0);
-    assert_int_equal(kg_prober_new(stage->poller, &stage->prober, &err), 0);
+    assert_int_equal(kg_prober_new(stage->poller, NULL, &stage->prober, &err), 0);
     server_open(&stage->server, stage->poller);
     for (size_t i = 0; i < count; i++) {
         stage->peers[i].number = i + 1;
