@@ -14,7 +14,7 @@ setup_file()
     file_begin
     start_httpbin
     # As `make run` does, so that its reader sees the same.
-    start_keygated --set 'listen=["127.0.0.1:9080"]' --set 'xdp.interfaces=[lo]'
+    start_keygated --set 'listen=["127.0.0.1:9080", "127.0.0.1:9443 ssl"]' --set 'xdp.interfaces=[lo]'
 }
 
 teardown_file()
