@@ -9,7 +9,7 @@
 
 #include "base/slice.h"
 
-#define DIFFER_INPUT_MAX 65536
+#define DIFFER_INPUT_MAX 131072
 #define DIFFER_HEADERS   256
 
 enum differ_kind { DIFFER_REQUEST, DIFFER_RESPONSE, DIFFER_RESPONSE_TO_HEAD };

@@ -91,6 +91,7 @@ struct difference differ_stricter_here[] = {
     { "a status from 100 to 599 expected", is_response },
     { "the first line is too long", AT_ANY_TIME },
     { "the head is too long", AT_ANY_TIME },
+    { "too many headers", AT_ANY_TIME },
     /* It takes a target as it is, and any number of hosts, valid or not. */
     { "a request target of the wrong form", AT_ANY_TIME },
     { "a fragment in the request target", AT_ANY_TIME },
@@ -103,6 +104,7 @@ struct difference differ_stricter_here[] = {
     { "more than one Host", AT_ANY_TIME },
     { "an invalid Host", AT_ANY_TIME },
     { "an invalid Connection", AT_ANY_TIME },
+    { "too many Connection options", AT_ANY_TIME },
     { "an expectation other than 100-continue", AT_ANY_TIME },
     /* It takes codings that it does not decode, and any in HTTP/1.0; those of an answer end with the
        connection. */
@@ -116,6 +118,7 @@ struct difference differ_stricter_here[] = {
     { "a chunk size of more than 16 digits", AT_ANY_TIME },
     { "chunk extensions too long", AT_ANY_TIME },
     { "trailers too long", AT_ANY_TIME },
+    { "far more chunk framing than data", AT_ANY_TIME },
     { "a trailer name expected", AT_ANY_TIME },
     { 0 },
 };
@@ -146,7 +149,7 @@ static bool has_tab(enum differ_kind kind, const struct differ_reading *keygate,
             continue;
         while (*behind == ' ')
             behind++;
-        if (*behind == '\t')
+        if (*behind == '\t' || kg_slice_find(header->value, '\t') < header->value.len)
             return true;
     }
     return false;
@@ -181,8 +184,9 @@ struct difference differ_stricter_there[] = {
     { "a method that llhttp does not know", is_unknown_method },
     /* RFC 9110, 8.6, lets a recipient take equal lengths as one; it goes on as one number, written anew. */
     { "equal lengths", has_equal_lengths },
-    /* RFC 9110, 5.6.3: a tab may stand behind a value; llhttp knows spaces alone. Framing is written anew. */
-    { "a tab behind a framing header", has_tab },
+    /* RFC 9110, 5.6.3: a tab is a blank behind a value and in a list; llhttp knows spaces alone. Framing is
+     * written anew. */
+    { "a tab in a framing header", has_tab },
     /* RFC 9112, 7.1.1: extensions are ignored. keygate drops them all and looks for control bytes alone. */
     { "a chunk extension", has_extension },
     /* RFC 9112, 7.1.2: what frames a message may not be a trailer. keygate ignores it, llhttp half obeys it.

@@ -11,26 +11,6 @@
 
 #define SEPARATOR " | "
 
-/* {N*c}: N times c. False when it is not that. */
-static bool put_repeated(struct kg_cursor *c, struct kg_writer *out)
-{
-    uint64_t times = 0;
-    int byte;
-
-    for (size_t ahead = 1;; ahead++) {
-        byte = kg_cursor_peek(c, ahead);
-        if (byte < '0' || byte > '9') {
-            byte = byte == '*' && kg_cursor_peek(c, ahead + 2) == '}' ? kg_cursor_peek(c, ahead + 1) : -1;
-            c->pos += byte >= 0 ? ahead + 3 : 0;
-            break;
-        }
-        times = times * 10 + (uint64_t)byte - '0';
-    }
-    for (uint64_t i = 0; byte >= 0 && i < times && !out->overflow; i++)
-        kg_put_char(out, (char)byte);
-    return byte >= 0;
-}
-
 /* The byte behind a backslash, which the cursor is at; -1 when there is no such escape. */
 static int take_escape(struct kg_cursor *c)
 {
@@ -46,6 +26,26 @@ static int take_escape(struct kg_cursor *c)
         return -1;
     c->pos += 4;
     return kg_bytes_hex[high] << 4 | kg_bytes_hex[low];
+}
+
+static bool unescape(struct kg_slice text, struct kg_writer *out);
+
+/* {N*text}: N times the text, which may hold escapes. False when it is not that. */
+static bool put_repeated(struct kg_cursor *c, struct kg_writer *out)
+{
+    struct kg_slice rest = kg_slice_of(c->pos + 1, kg_cursor_left(c) - 1), text;
+    size_t star = kg_slice_find(rest, '*'), end = kg_slice_find(rest, '}');
+    uint64_t times;
+
+    if (end == rest.len || star >= end || kg_slice_u64(kg_slice_of(rest.ptr, star), &times))
+        return false;
+    text = kg_slice_of(rest.ptr + star + 1, end - star - 1);
+    for (uint64_t i = 0; i < times; i++) {
+        if (!unescape(text, out))
+            return false;
+    }
+    c->pos += end + 2;
+    return true;
 }
 
 static bool unescape(struct kg_slice text, struct kg_writer *out)

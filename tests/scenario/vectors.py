@@ -38,7 +38,7 @@ def check(right, said):
 
 
 def unescape(text):
-    text = re.sub(r"\{(\d+)\*(.)\}", lambda m: m[2] * int(m[1]), text)
+    text = re.sub(r"\{(\d+)\*([^}]+)\}", lambda m: m[2] * int(m[1]), text)
     names = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
     text = re.sub(r"\\(x[0-9a-fA-F]{2}|.)", lambda m: chr(int(m[1][1:], 16)) if m[1][0] == "x" and len(m[1]) == 3
                   else names[m[1]], text)
