@@ -32,7 +32,7 @@ run_one()
     mkdir -p "$found"
     echo "fuzz: $name, $seconds s from $(find "$corpus" "$found" -type f | wc -l) inputs"
     # New inputs go to the first folder only.
-    "$program" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 -dict="$dict" \
+    "$program" -max_total_time="$seconds" -timeout=30 -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 -dict="$dict" \
         -artifact_prefix="$program." "$found" "$corpus" >"$work/log" 2>&1 || status=$?
     if [[ $status -ne 0 ]]; then
         cat "$work/log" >&2
