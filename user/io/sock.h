@@ -69,7 +69,7 @@ struct kg_sock {
     bool handshaking; /* TLS, and not secured yet: what is written waits */
     bool closing, reset, dead;
     struct kg_sock *next;        /* in ring->starved or ring->dead */
-    uint32_t pending;            /* bytes in `queue`, and of ciphertext on its way */
+    uint32_t pending;            /* bytes in `queue`, and of their ciphertext on its way */
     struct kg_send_queue *queue; /* NULL: nothing to send */
     struct kg_tls *tls;          /* NULL: a plain socket */
 };
@@ -118,7 +118,8 @@ void kg_sock_write_input(struct kg_sock *sock, const struct kg_input *input,
 void kg_sock_write_copy(struct kg_sock *sock, struct kg_slice bytes); /* copied; at most one block */
 void kg_sock_flush(struct kg_sock *sock);
 
-/* Sends FIN after what the kernel has; receiving goes on. */
+/* Sends FIN after what the kernel has; receiving goes on. Of a TLS socket: close_notify and FIN behind all
+ * that is queued, pending until they have gone out. */
 void kg_sock_shutdown(struct kg_sock *sock);
 /* Orderly end; queued bytes are dropped. Safe to call from any handler, and twice. */
 void kg_sock_close(struct kg_sock *sock);

@@ -41,6 +41,7 @@ struct kg_tls {
     bool secured;   /* the handshake is over */
     bool running;   /* run() is on the stack */
     bool writing;   /* SSL_write is */
+    bool stuck;     /* it has to read first: the rest of a message of the handshake protocol */
     bool tcp_ended; /* nothing more comes from the kernel, because of tcp_error (0: FIN) */
     bool ended;     /* nothing more comes from OpenSSL, because of end_error (0: close_notify) */
     bool fatal;     /* …and it is to be told even if the owner does not ask */
@@ -129,14 +130,16 @@ static int bio_write(BIO *bio, const char *ptr, int len)
     BIO_clear_retry_flags(bio);
     if (len <= 0)
         return -1;
-    if (!tls->writing) {
-        if (tls->foreign == tls->out.bytes)
-            tls->foreign += (size_t)len;
-        if (tls->secured)
-            tls->answers += (size_t)len;
-    }
+    bool foreign = !tls->writing && tls->foreign == tls->out.bytes;
+
+    if (!tls->writing && tls->secured)
+        tls->answers += (size_t)len;
     kg_chain_append(&tls->out, &tls->sock->ring->blocks, ptr, (size_t)len);
-    tls->sock->pending += (uint32_t)len;
+    /* The owner waits until nothing is pending: of these bytes nobody would tell it. */
+    if (foreign)
+        tls->foreign += (size_t)len;
+    else
+        tls->sock->pending += (uint32_t)len;
     return len;
 }
 
@@ -326,7 +329,8 @@ static void settle(struct kg_tls *tls)
         return;
     if (!all)
         kg_sock_disarm(sock);
-    if (!tls->ended && !tls->tcp_ended && (!tls->secured || tls->want != WANT_NONE))
+    bool needed = !tls->secured || tls->stuck || tls->want != WANT_NONE;
+    if (needed && !tls->ended && !tls->tcp_ended)
         kg_sock_arm(sock, all);
 }
 
@@ -440,7 +444,8 @@ bool kg_tls_is_quiet(const struct kg_sock *sock)
 {
     const struct kg_tls *tls = sock->tls;
 
-    return tls->held.bytes == 0 && !tls->ended && !tls->tcp_ended && !SSL_has_pending(tls->ssl);
+    return tls->held.bytes == 0 && tls->in.len == 0 && !tls->ended && !tls->tcp_ended &&
+           !SSL_has_pending(tls->ssl);
 }
 
 /* The next bytes for one record: a large piece as it lies, small ones put together. */
@@ -463,6 +468,20 @@ static struct kg_slice next_record(struct kg_tls *tls)
     return kg_slice_of(gather, len);
 }
 
+/* Nothing could be encrypted. The owner is calling: of a failure it hears at the turn's end. */
+static void note_unsealed(struct kg_tls *tls, int rc)
+{
+    note_end(tls, rc);
+    if (!tls->ended) {
+        tls->stuck = true;
+        if (!tls->running)
+            settle(tls);
+        return;
+    }
+    tls->fatal = true;
+    enlist(tls);
+}
+
 void kg_tls_seal(struct kg_sock *sock)
 {
     struct kg_tls *tls = sock->tls;
@@ -477,12 +496,10 @@ void kg_tls_seal(struct kg_sock *sock)
         int n = SSL_write(tls->ssl, record.ptr, (int)record.len);
         tls->writing = false;
         if (n != (int)record.len) {
-            /* The owner is calling: it hears of it at the turn's end. */
-            end(tls, -EPROTO, explain(tls->ssl));
-            tls->fatal = true;
-            enlist(tls);
+            note_unsealed(tls, n);
             return;
         }
+        tls->stuck = false;
         kg_sock_unqueue(sock, (uint32_t)record.len);
     }
 }
@@ -501,11 +518,12 @@ bool kg_tls_outgoing(const struct kg_sock *sock, struct iovec *bytes)
 bool kg_tls_sent(struct kg_sock *sock, uint32_t len)
 {
     struct kg_tls *tls = sock->tls;
-    bool owners = len > tls->foreign;
+    size_t foreign = len < tls->foreign ? len : tls->foreign;
+    bool owners = len > foreign;
 
-    KG_ASSERT(len <= sock->pending);
-    sock->pending -= len;
-    tls->foreign = owners ? 0 : tls->foreign - len;
+    KG_ASSERT(len - foreign <= sock->pending);
+    sock->pending -= (uint32_t)(len - foreign);
+    tls->foreign -= foreign;
     kg_chain_consume(&tls->out, &sock->ring->blocks, len);
     if (tls->out.bytes > 0)
         return owners;
@@ -534,7 +552,9 @@ static void write_goodbye(struct kg_tls *tls)
         return;
     tls->goodbye = true;
     ERR_clear_error();
+    tls->writing = true;
     SSL_shutdown(tls->ssl);
+    tls->writing = false;
 }
 
 void kg_tls_shutdown(struct kg_sock *sock)

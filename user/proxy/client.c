@@ -354,6 +354,9 @@ void kg_client_answered(struct kg_client *client)
 {
     client->request.answered = true;
     set_state(client, KG_CLIENT_RELAY);
+    /* Where the connection's end is the body's, it is a part of the answer and takes its time like one. */
+    if (client->tls && client->request.close_out)
+        kg_sock_shutdown(&client->sock);
     kg_client_touch(client);
     kg_sock_flush(&client->sock);
     /* All of it has gone out already: no completion will come to end the request. */

@@ -111,13 +111,15 @@ static void pass_end(struct kg_client *client, struct kg_sock *to, bool *told)
 {
     struct kg_tunnel *tunnel = &client->request.tunnel;
 
-    if (*told || kg_sock_pending(to) > 0)
+    if (kg_sock_pending(to) > 0)
         return;
-    *told = true;
-    if (tunnel->upstream_told && tunnel->client_told)
-        kg_client_abort(client);
-    else
+    if (!*told)
         kg_sock_shutdown(to);
+    *told = true;
+    /* Of TLS the end itself may have to wait for room. */
+    bool both = tunnel->upstream_told && tunnel->client_told;
+    if (both && kg_sock_pending(to) == 0 && kg_sock_pending(&client->sock) == 0)
+        kg_client_abort(client);
 }
 
 void kg_tunnel_pump(struct kg_client *client)

@@ -390,7 +390,7 @@ static void closing_says_close_notify_only_behind_all_bytes(void **state)
 
     open_server(&end, all.server, all.peer_client, NULL);
     assert_true(shake_hands(&end));
-    TURN_UNTIL(kg_sock_pending(&end.sock) == 0);
+    TURN_UNTIL(!end.sock.sending);
     kg_sock_close(&end.sock);
     TURN_UNTIL(end.closes == 1);
     while (peer_read(&end, &byte, 1) > 0)
@@ -556,6 +556,91 @@ static void messages_after_the_handshake_stay_inside(void **state)
     close_end(&end);
 }
 
+/* An owner that waits for all of its bytes to go must not wait for these: nobody would tell it. */
+static void what_the_owner_did_not_write_is_not_pending(void **state)
+{
+    struct end end;
+    char bytes[8];
+
+    open_server(&end, all.server, all.peer_client, NULL);
+    end.all = true;
+    assert_true(shake_hands(&end));
+    assert_int_equal(kg_sock_pending(&end.sock), 0);
+    SSL_key_update(end.peer_ssl, SSL_KEY_UPDATE_REQUESTED);
+    SSL_write(end.peer_ssl, "x", 1);
+    TURN_UNTIL(end.got_len == 1);
+    assert_int_equal(kg_sock_pending(&end.sock), 0);
+    assert_int_equal(end.sends, 0);
+    kg_sock_write_static(&end.sock, KG_SLICE("answer"));
+    kg_sock_flush(&end.sock);
+    assert_true(kg_sock_pending(&end.sock) > 6);
+    TURN_UNTIL(kg_sock_pending(&end.sock) == 0);
+    assert_true(end.sends > 0);
+    TURN_UNTIL(peer_read(&end, bytes, sizeof(bytes)) == 6);
+    close_end(&end);
+}
+
+static int large_ticket(SSL *ssl, void *arg)
+{
+    static const char filling[4000];
+
+    return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), filling, sizeof(filling));
+}
+
+/* OpenSSL must have read all of a message before it writes: what the owner writes meanwhile waits. */
+static void a_ticket_in_pieces_does_not_stop_the_owner(void **state)
+{
+    struct kg_tls_client_options options = { .name = "gate.test", .verify_depth = -1 };
+    SSL_CTX *ctx = new_peer_server(all.identity);
+    char bytes[16], raw[16384];
+    struct end end;
+    int pair[2], n;
+
+    SSL_CTX_set_session_ticket_cb(ctx, large_ticket, NULL, NULL);
+    SSL_CTX_set_max_send_fragment(ctx, 512);
+    open_client(&end, ctx, &options);
+    /* Between the two, so that the last flight can be cut: its tickets stop in their midst. */
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+    SSL_set_fd(end.peer_ssl, pair[0]);
+    for (int turns = 0; !end.secures; turns++) {
+        assert_true(turns < TURNS_MAX);
+        turn();
+        if ((n = (int)read(end.peer, raw, sizeof(raw))) > 0)
+            assert_int_equal(write(pair[1], raw, (size_t)n), n);
+        peer_handshake(&end);
+        if (!SSL_is_init_finished(end.peer_ssl) && (n = (int)read(pair[1], raw, sizeof(raw))) > 0)
+            assert_int_equal(write(end.peer, raw, (size_t)n), n);
+    }
+    kg_sock_receive_once(&end.sock);
+    while (!SSL_is_init_finished(end.peer_ssl)) {
+        turn();
+        if ((n = (int)read(end.peer, raw, sizeof(raw))) > 0)
+            assert_int_equal(write(pair[1], raw, (size_t)n), n);
+        peer_handshake(&end);
+    }
+    n = (int)read(pair[1], raw, sizeof(raw));
+    assert_true(n > 2000);
+    assert_int_equal(write(end.peer, raw, 1000), 1000);
+    for (int i = 0; i < 5; i++)
+        turn();
+    kg_sock_write_static(&end.sock, KG_SLICE("question"));
+    kg_sock_flush(&end.sock);
+    for (int i = 0; i < 5; i++)
+        turn();
+    assert_int_equal(end.failures, 0);
+    assert_int_equal(kg_sock_pending(&end.sock), 8);
+    assert_int_equal(write(end.peer, raw + 1000, (size_t)n - 1000), n - 1000);
+    TURN_UNTIL(kg_sock_pending(&end.sock) == 0);
+    n = (int)read(end.peer, raw, sizeof(raw));
+    assert_int_equal(write(pair[1], raw, (size_t)n), n);
+    assert_int_equal(peer_read(&end, bytes, sizeof(bytes)), 8);
+    assert_memory_equal(bytes, "question", 8);
+    close_end(&end);
+    close(pair[0]);
+    close(pair[1]);
+    SSL_CTX_free(ctx);
+}
+
 static void a_flood_of_key_updates_ends_the_connection(void **state)
 {
     struct end end;
@@ -617,6 +702,8 @@ int main(void)
         RING_TEST(either_side_may_leave_in_the_middle_of_the_handshake),
         RING_TEST(a_handler_may_close_or_reset),
         RING_TEST(messages_after_the_handshake_stay_inside),
+        RING_TEST(what_the_owner_did_not_write_is_not_pending),
+        RING_TEST(a_ticket_in_pieces_does_not_stop_the_owner),
         RING_TEST(a_flood_of_key_updates_ends_the_connection),
         RING_TEST(renegotiation_is_refused),
     };
