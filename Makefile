@@ -127,7 +127,7 @@ $(BUILD)/bpf-test/%: $(BUILD)/obj/tests/bpf/%.o $(LIB)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcmocka $(DAEMON_LIBS)
 
 # The kernel is simulated: liburing's functions come from tests/fault, the system calls below as well.
-FAULT_WRAPS := clock_gettime getrandom socket close shutdown setsockopt recv getpeername
+FAULT_WRAPS := clock_gettime getrandom socket close shutdown setsockopt getsockopt recv send getpeername
 $(FAULT_BIN): $(FAULT_OBJS) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)

@@ -53,7 +53,9 @@ static void leave(struct client *client, bool reset)
 {
     sim_trace("client %u leaves%s after %u of %u answers", client->number, reset ? " by a reset" : "",
               client->answered, client->count);
-    sim_sock_close(client->sock, reset);
+    wire_close(client->wire, reset                                     ? PART_RESET
+                             : world.rough && rnd_chance(&sim.rnd, 20) ? PART_RUDE
+                                                                       : PART_POLITE);
     client->finished = true;
 }
 
@@ -203,7 +205,7 @@ static bool send_some(struct client *client)
         until = client->starts[client->answered + 1];
     if (client->deaf || client->ended || client->sent >= until)
         return false;
-    int rc = sim_sock_send(client->sock, client->out.ptr + client->sent, world_piece(until - client->sent));
+    int rc = wire_send(client->wire, client->out.ptr + client->sent, world_piece(until - client->sent));
     if (rc == -EAGAIN)
         return false;
     /* Told once: whoever reads after that sees an end. */
@@ -220,7 +222,7 @@ static bool stop_sending(struct client *client)
         return false;
     client->stopped = true;
     if (client->ending == ENDS_HALF)
-        sim_sock_shutdown(client->sock);
+        wire_shutdown(client->wire);
     if (client->ending == ENDS_MIDWAY || client->ending == ENDS_HARD)
         leave(client, client->ending == ENDS_HARD);
     return client->finished;
@@ -229,7 +231,7 @@ static bool stop_sending(struct client *client)
 static bool read_some(struct client *client)
 {
     char bytes[4096];
-    int rc = sim_sock_recv(client->sock, bytes, world_piece(sizeof(bytes)));
+    int rc = wire_recv(client->wire, bytes, world_piece(sizeof(bytes)));
 
     if (rc == -EAGAIN)
         return false;
@@ -247,10 +249,13 @@ static bool read_some(struct client *client)
 
 static bool arrive(struct client *client)
 {
-    client->sock = sim_connect(WORLD_PORT, 0x0a000001 + client->number);
-    if (!client->sock && !world.rough)
+    struct sim_sock *sock = sim_connect(WORLD_PORT, 0x0a000001 + client->number);
+
+    if (!sock && !world.rough)
         fail(client, "nobody listens");
-    client->finished = !client->sock;
+    client->finished = !sock;
+    if (sock)
+        client->wire = world.tls_clients ? wire_client(sock) : wire_plain(sock);
     return true;
 }
 
@@ -258,7 +263,7 @@ bool client_step(struct client *client)
 {
     if (client->finished || client->wake_ns > sim.now_ns)
         return false;
-    if (!client->sock)
+    if (!client->wire)
         return arrive(client);
     if (rnd_chance(&sim.rnd, 30))
         return true;

@@ -64,6 +64,8 @@ struct plan {
 
 /* All clients speak HTTP/1.0, and the service ends every answer by closing: for tests of just that. */
 extern bool plan_old_ways;
+/* A body that only the connection's end delimits may be cut, because that is told. */
+extern bool plan_cuts_told;
 
 /*
  * Bytes that a service sends when nobody has asked are told from an answer by their time alone: they are

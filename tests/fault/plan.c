@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool plan_old_ways;
+bool plan_old_ways, plan_cuts_told;
 
 void text_add(struct text *text, const void *ptr, size_t len)
 {
@@ -86,7 +86,10 @@ static void plan_question(struct plan *plan, struct rnd *rnd, bool rough)
 
 bool stray_is_told(const struct sim_faults *faults)
 {
-    return faults->refuse == 0 && faults->again == 0;
+    /* A send of ciphertext may wait, so that it need not be tried at once. */
+    bool at_once = !plan_cuts_told || (faults->late == 0 && faults->at_once == 100);
+
+    return at_once && faults->refuse == 0 && faults->again == 0;
 }
 
 struct plan plan_of(uint32_t tag, bool rough)
@@ -110,7 +113,7 @@ struct plan plan_of(uint32_t tag, bool rough)
     if (rough && rnd_chance(&rnd, 30))
         plan.mishap = (enum mishap)rnd_between(&rnd, MISHAP_NONE + 1, MISHAPS - 1);
     /* An end of the connection that cuts a body short which nothing else ends: nobody could tell. */
-    if (plan.mishap == MISHAP_CUT && plan.answer == FRAMED_CLOSE)
+    if (plan.mishap == MISHAP_CUT && plan.answer == FRAMED_CLOSE && !plan_cuts_told)
         plan.mishap = MISHAP_CUT_HARD;
     if (plan.mishap == MISHAP_MORE && (!stray_is_told(&sim.faults) || plan.answer == FRAMED_CLOSE))
         plan.mishap = MISHAP_CUT_HARD;

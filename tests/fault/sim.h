@@ -92,6 +92,7 @@ struct sim_sock {
     uint32_t addr; /* IPv4 of the far end, host order */
     char *rx;      /* circular */
     size_t start, len, room;
+    uint64_t acked;        /* bytes that have reached the other end */
     int error;             /* told once */
     bool done;             /* FIN has come */
     bool no_recv, no_send; /* shut down */

@@ -7,6 +7,7 @@
 #include "sim.h"
 
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,6 +190,7 @@ int sim_sock_send(struct sim_sock *sock, const void *from, size_t len)
     for (size_t i = 0; i < part; i++)
         peer->rx[(peer->start + peer->len + i) % peer->room] = ((const char *)from)[i];
     peer->len += part;
+    sock->acked += part;
     return (int)part;
 }
 
@@ -242,8 +244,12 @@ int __real_shutdown(int fd, int how);
 int __wrap_shutdown(int fd, int how);
 int __real_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
 int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t len);
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len);
 ssize_t __real_recv(int fd, void *to, size_t len, int flags);
 ssize_t __wrap_recv(int fd, void *to, size_t len, int flags);
+ssize_t __real_send(int fd, const void *from, size_t len, int flags);
+ssize_t __wrap_send(int fd, const void *from, size_t len, int flags);
 int __real_getpeername(int fd, struct sockaddr *addr, socklen_t *len);
 int __wrap_getpeername(int fd, struct sockaddr *addr, socklen_t *len);
 
@@ -299,6 +305,18 @@ int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t 
     return 0;
 }
 
+/* Only ever asked for TCP_INFO. */
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
+{
+    const struct sim_sock *sock = sim_sock_of(fd);
+    struct tcp_info info = { .tcpi_bytes_acked = sock ? sock->acked : 0 };
+
+    if (!sock)
+        return __real_getsockopt(fd, level, name, value, len);
+    memcpy(value, &info, *len < sizeof(info) ? *len : sizeof(info));
+    return 0;
+}
+
 /* Only ever asked to peek. */
 ssize_t __wrap_recv(int fd, void *to, size_t len, int flags)
 {
@@ -313,6 +331,22 @@ ssize_t __wrap_recv(int fd, void *to, size_t len, int flags)
     if (sock->done || (sock->no_recv && !sock->error))
         return 0;
     errno = sock->error ? sock->error : EAGAIN;
+    return -1;
+}
+
+/* The last words of a connection that is about to close. */
+ssize_t __wrap_send(int fd, const void *from, size_t len, int flags)
+{
+    struct sim_sock *sock = sim_sock_of(fd);
+
+    if (!sock)
+        return __real_send(fd, from, len, flags);
+    if ((flags & (MSG_DONTWAIT | MSG_NOSIGNAL)) != (MSG_DONTWAIT | MSG_NOSIGNAL))
+        sim_fail("send(2) that waits, or that may raise SIGPIPE");
+    int rc = sim_chance(sim.faults.again) ? -EAGAIN : sim_sock_send(sock, from, len);
+    if (rc >= 0)
+        return rc;
+    errno = -rc;
     return -1;
 }
 

@@ -13,6 +13,7 @@
 
 #include "world.h"
 
+#include "base/log.h"
 #include "model/model.h"
 #include "proxy/internal.h"
 
@@ -30,13 +31,13 @@
 /* A kind of schedules. Gentle ones hold nothing that a gateway cannot hide from its clients. */
 struct profile {
     const char *name;
-    bool rough;
+    bool rough, tls;
     void (*change)(struct sim_faults *faults); /* what was chosen; may be NULL */
 };
 
 static struct {
     struct kg_proxy_config config;
-    struct kg_model *model;
+    struct kg_model *models[2]; /* the service by http, and by https */
     struct kg_snapshot *snapshots[2];
     struct kg_worker *worker;
     sem_t ended;
@@ -83,6 +84,21 @@ static void choose_faults(bool rough)
     faults->jump = some(20, 3);
 }
 
+/* At least one side of the gateway is TLS when it is to be. */
+static void choose_tls(bool tls)
+{
+    unsigned sides = tls ? rnd_between(&sim.rnd, 1, 3) : 0;
+
+    world.tls_clients = sides & 1;
+    world.tls_service = sides & 2;
+    test.config.listen[0].tls = world.tls_clients;
+    plan_cuts_told = world.tls_service;
+    if (!world.tls_service || rnd_chance(&sim.rnd, 50))
+        return;
+    sim.faults.late = sim.faults.refuse = sim.faults.again = 0;
+    sim.faults.at_once = 100;
+}
+
 static void choose_config(bool rough)
 {
     struct kg_proxy_config *config = &test.config;
@@ -93,6 +109,8 @@ static void choose_config(bool rough)
     config->max_idle = rnd_below(&sim.rnd, 4);
     config->header_timeout_ms = rough ? rnd_between(&sim.rnd, 100, 5000) : 60000;
     config->keepalive_timeout_ms = rough ? rnd_between(&sim.rnd, 100, 10000) : 60000;
+    config->body_timeout_ms = rough ? rnd_between(&sim.rnd, 100, 5000) : 60000;
+    config->send_timeout_ms = rough ? rnd_between(&sim.rnd, 100, 5000) : 60000;
     config->idle_timeout_ms = rnd_between(&sim.rnd, 100, 10000);
 }
 
@@ -184,6 +202,7 @@ static void end_schedule(void)
         kg_snapshot_free(test.snapshots[i]);
     }
     world_end();
+    wire_end();
     sim_uring_end();
     sim_net_end();
 }
@@ -197,11 +216,13 @@ static void run_schedule(const struct profile *profile, uint64_t seed)
     sim.profile = profile->name;
     sim.rnd.state = seed * 2 + rough;
     sim.steps = 0;
+    wire_begin();
     sim.now_ns = 1000000000000ull + rnd_below(&sim.rnd, 1000000000);
     plan_old_ways = false;
     choose_faults(rough);
     if (profile->change)
         profile->change(&sim.faults);
+    choose_tls(profile->tls);
     choose_config(rough);
     test.begun_ns = sim.now_ns;
     test.accepted = test.told_to_end = false;
@@ -211,7 +232,7 @@ static void run_schedule(const struct profile *profile, uint64_t seed)
     sim_net_begin();
     world_begin(rough);
     for (int i = 0; i < 2; i++)
-        test.snapshots[i] = kg_model_snapshot(test.model);
+        test.snapshots[i] = kg_model_snapshot(test.models[world.tls_service]);
     int fd = sim_listen(WORLD_PORT);
     test.worker = kg_worker_new(&test.config, 0, &fd);
     if (kg_worker_start(test.worker, test.snapshots[0], &err))
@@ -246,10 +267,13 @@ static void fail_sends(struct sim_faults *faults)
     faults->no_connect = faults->connect_hangs = faults->no_accept = faults->no_socket = faults->jump = 0;
 }
 
-static const struct profile gentle = { "gentle", false, NULL }, rough = { "rough", true, NULL },
-                            refusing = { "refusing", false, refuse_often },
-                            unsendable = { "unsendable", true, fail_sends };
-static const struct profile *const profiles[] = { &gentle, &rough, &refusing, &unsendable };
+static const struct profile gentle = { "gentle", false, false, NULL }, rough = { "rough", true, false, NULL },
+                            refusing = { "refusing", false, false, refuse_often },
+                            unsendable = { "unsendable", true, false, fail_sends },
+                            secret = { "secret", false, true, NULL },
+                            rough_secret = { "rough secret", true, true, NULL };
+static const struct profile *const profiles[] = { &gentle,     &rough,  &refusing,
+                                                  &unsendable, &secret, &rough_secret };
 
 static void run_schedules(const struct profile *profile, unsigned count)
 {
@@ -284,6 +308,20 @@ static void an_answer_that_cannot_be_sent_on_is_cut_visibly(void **state)
     assert_true(world.cuts > 0);
 }
 
+static void over_tls_the_same_is_hidden(void **state)
+{
+    run_schedules(&secret, schedules() / 5);
+    assert_true(world.whole > schedules() / 5);
+    assert_int_equal(world.cuts, 0);
+}
+
+static void over_tls_nothing_is_left_mixed_up_or_told_twice(void **state)
+{
+    run_schedules(&rough_secret, schedules() / 3);
+    assert_true(world.whole > schedules() / 6);
+    assert_true(world.own > 0 && world.cuts > 0);
+}
+
 static void the_schedule_asked_for_ends_well(void **state)
 {
     const char *name = getenv("FAULT_PROFILE");
@@ -297,42 +335,46 @@ static void the_schedule_asked_for_ends_well(void **state)
     fail_msg("there is no profile %s", name);
 }
 
-static void put(enum kg_entity_id entity, const char *json)
+static void put(struct kg_model *model, enum kg_entity_id entity, const char *json)
 {
     json_error_t error;
     json_t *object = json_loads(json, 0, &error);
 
     assert_non_null(object);
-    kg_model_put(test.model, entity, object);
+    kg_model_put(model, entity, object);
     json_decref(object);
 }
 
 #define ID(n) "00000000-0000-4000-8000-0000000000" #n
 
-static void fill_model(void)
+#define SERVICE(protocol)                                                                                    \
+    "{\"id\":\"" ID(01) "\",\"name\":\"s\",\"host\":\"127.0.0.1\",\"port\":9000,\"protocol\":\"" protocol    \
+                        "\",\"path\":null,\"enabled\":true,\"connect_timeout\":2000,\"write_timeout\":5000," \
+                        "\"read_timeout\":5000,\"retries\":1,\"tls_verify\":false}"
+
+static struct kg_model *new_model(bool tls)
 {
     struct kg_key_hasher *hasher = kg_key_hasher_new(test.config.index_key);
     uint8_t mac[32];
 
-    test.model = kg_model_new(NULL);
-    put(KG_SERVICES,
-        "{\"id\":\"" ID(01) "\",\"name\":\"s\",\"host\":\"127.0.0.1\",\"port\":9000,\"protocol\":\"http\","
-                            "\"path\":null,\"enabled\":true,\"connect_timeout\":2000,\"write_timeout\":5000,"
-                            "\"read_timeout\":5000,\"retries\":1}");
-    put(KG_ROUTES,
+    struct kg_model *model = kg_model_new(NULL);
+
+    put(model, KG_SERVICES, tls ? SERVICE("https") : SERVICE("http"));
+    put(model, KG_ROUTES,
         "{\"id\":\"" ID(11) "\",\"name\":\"r\",\"paths\":[\"/there\"],\"hosts\":null,\"methods\":null,"
-                            "\"protocols\":[\"http\"],\"strip_path\":false,\"preserve_host\":false,"
+                            "\"protocols\":[\"http\",\"https\"],\"strip_path\":false,\"preserve_host\":false,"
                             "\"service\":{\"id\":\"" ID(01) "\"}}");
-    kg_model_put_consumer(test.model, ID(21), "alice", NULL);
+    kg_model_put_consumer(model, ID(21), "alice", NULL);
     kg_key_hasher_mac(hasher, KG_SLICE("right"), mac);
-    kg_model_put_credential(test.model, ID(31), ID(21), mac, 0);
+    kg_model_put_credential(model, ID(31), ID(21), mac, 0);
     kg_key_hasher_free(hasher);
-    put(KG_PLUGINS,
+    put(model, KG_PLUGINS,
         "{\"id\":\"" ID(
             41) "\",\"name\":\"key-auth\",\"enabled\":true,\"service\":null,\"route\":null,"
-                "\"consumer\":null,\"protocols\":[\"http\"],\"config\":{\"key_names\":[\"apikey\"],"
+                "\"consumer\":null,\"protocols\":[\"http\",\"https\"],\"config\":{\"key_names\":[\"apikey\"],"
                 "\"key_in_header\":true,\"key_in_query\":true,\"key_in_body\":false,"
                 "\"hide_credentials\":false,\"run_on_preflight\":true,\"anonymous\":null,\"realm\":null}}");
+    return model;
 }
 
 /* A broken assertion, or a sanitizer's finding: which schedule was it? */
@@ -345,6 +387,8 @@ static void on_abort(int signal)
 
 static int set_up(void **state)
 {
+    struct kg_error err;
+
     signal(SIGABRT, on_abort);
     signal(SIGPIPE, SIG_IGN);
     sem_init(&test.ended, 0, 0);
@@ -352,6 +396,12 @@ static int set_up(void **state)
     test.config.listen_count = 1;
     test.config.limits = (struct kg_head_limits){ .line = 8192, .bytes = 16384, .headers = 100 };
     test.config.consumer_slots = 8;
+    test.config.admission = kg_admission_new(0, 0);
+    kg_log_set_level(KG_LOG_ERROR);
+    wire_set_up();
+    test.config.tls.min_version = TLS1_2_VERSION;
+    test.config.tls.identity = kg_tls_identity_self_signed("gateway", &err);
+    test.config.tls.tickets = kg_tls_tickets_new();
     test.config.control_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     sim.world_step = step;
     sim.world_wake_ns = world_wake_ns;
@@ -359,13 +409,19 @@ static int set_up(void **state)
     sim.ring_ends = ring_ends;
     sim.trace = getenv("FAULT_TRACE") != NULL;
     kg_policies_register();
-    fill_model();
+    for (int i = 0; i < 2; i++)
+        test.models[i] = new_model(i == 1);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    kg_model_free(test.model);
+    for (int i = 0; i < 2; i++)
+        kg_model_free(test.models[i]);
+    kg_admission_free(test.config.admission);
+    kg_tls_identity_free(test.config.tls.identity);
+    kg_tls_tickets_free(test.config.tls.tickets);
+    wire_tear_down();
     close(test.config.control_fd);
     sem_destroy(&test.ended);
     return 0;
@@ -378,6 +434,8 @@ int main(void)
         cmocka_unit_test(whatever_happens_nothing_is_left_mixed_up_or_told_twice),
         cmocka_unit_test(submissions_that_are_refused_are_made_again),
         cmocka_unit_test(an_answer_that_cannot_be_sent_on_is_cut_visibly),
+        cmocka_unit_test(over_tls_the_same_is_hidden),
+        cmocka_unit_test(over_tls_nothing_is_left_mixed_up_or_told_twice),
     };
     const struct CMUnitTest one[] = { cmocka_unit_test(the_schedule_asked_for_ends_well) };
 

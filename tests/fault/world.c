@@ -33,7 +33,7 @@ void world_end(void)
     for (unsigned i = 0; i < world.upstream_count; i++) {
         struct upstream *upstream = world.upstreams[i];
 
-        if (!upstream->finished && !upstream->sock->peer->closed)
+        if (!upstream->finished && !wire_peer_closed(upstream->wire))
             sim_fail("a connection to the service stays open");
         text_free(&upstream->out);
         free(upstream);
@@ -49,7 +49,7 @@ void world_connected(struct sim_sock *far, uint16_t port)
     if (port != WORLD_SERVICE)
         sim_fail("a connection to port %u", port);
     sim_trace("service: a connection");
-    upstream->sock = far;
+    upstream->wire = world.tls_service ? wire_server(far) : wire_plain(far);
     message_begin(&upstream->in, false, false);
     world.upstreams[world.upstream_count++] = upstream;
 }
@@ -65,7 +65,7 @@ bool world_is_over(void)
 
 bool world_step(void)
 {
-    bool moved = false;
+    bool moved = wire_step();
 
     for (unsigned i = 0; i < world.client_count; i++)
         moved |= client_step(&world.clients[i]);
@@ -100,7 +100,7 @@ void world_dump(void)
 
         fprintf(stderr, "client %u: %s, answered %u of %u, sent %zu of %zu (%zu), ending %d%s%s\n", i,
                 client->finished ? "gone"
-                : client->sock   ? "there"
+                : client->wire   ? "there"
                                  : "to come",
                 client->answered, client->count, client->sent, client->stop, client->out.len, client->ending,
                 client->ended ? ", ended" : "", client->deaf ? ", deaf" : "");

@@ -8,6 +8,7 @@
 #define TESTS_FAULT_WORLD_H
 
 #include "message.h"
+#include "wire.h"
 
 #define WORLD_CLIENTS   6
 #define WORLD_REQUESTS  8 /* of a client */
@@ -23,7 +24,7 @@
 enum ending { ENDS_AFTER, ENDS_HALF, ENDS_NEVER, ENDS_MIDWAY, ENDS_HARD, ENDS_STALLED };
 
 struct client {
-    struct sim_sock *sock;
+    struct wire *wire; /* NULL: still to come */
     uint32_t number;
     struct plan plans[WORLD_REQUESTS];
     size_t starts[WORLD_REQUESTS + 1];
@@ -41,7 +42,7 @@ struct client {
 };
 
 struct upstream {
-    struct sim_sock *sock;
+    struct wire *wire;
     struct message in;
     struct plan plan;
     bool known;  /* the head of a request is there: plan is its */
@@ -58,6 +59,7 @@ struct upstream {
 
 struct world {
     bool rough;
+    bool tls_clients, tls_service;
     unsigned chatter; /* percent: how often an idle connection of the service says something */
     struct client clients[WORLD_CLIENTS];
     unsigned client_count;
