@@ -360,11 +360,16 @@ static bool set_name(SSL *ssl, const char *name)
     return done;
 }
 
-/* Of another name, it would pass for a verification that never was. kg_tls_client_done has noted the name. */
-static bool is_session_for(const SSL *ssl, const SSL_SESSION *session)
+/* Of another name, it would pass for a verification that never was. kg_tls_client_done has noted the name.
+ * Resumed, a certificate is not looked at again but here. */
+static bool is_session_for(const SSL *ssl, SSL_SESSION *session)
 {
+    const X509 *server = SSL_SESSION_get0_peer(session);
+
     return SSL_SESSION_is_resumable(session) &&
-           kg_slice_eq(kg_tls_name(ssl), kg_slice_str(SSL_SESSION_get0_hostname(session)));
+           kg_slice_eq(kg_tls_name(ssl), kg_slice_str(SSL_SESSION_get0_hostname(session))) &&
+           (SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE ||
+            (server && X509_cmp_current_time(X509_get0_notAfter(server)) > 0));
 }
 
 void kg_tls_client_done(SSL *ssl)

@@ -161,14 +161,16 @@ struct kg_pool_key {
     struct kg_pool_key *next;
     struct sockaddr_storage addr;
     socklen_t addr_len;
-    uint64_t tls_number;        /* kg_service_tls.number; 0 = plain */
-    SSL_SESSION *session;       /* the last one that may be resumed; NULL: none yet */
-    struct kg_upstream *idle;   /* most recently used first */
-    uint32_t idle_count, users; /* users: connections that point here, idle ones included */
-    char name[];                /* of the endpoint, when secured; else empty */
+    uint64_t tls_number;               /* kg_service_tls.number; 0 = plain */
+    SSL_SESSION *session;              /* the last one that may be resumed; NULL: none yet */
+    struct kg_pool_key *older, *newer; /* among those that are kept for their session alone */
+    struct kg_upstream *idle;          /* most recently used first */
+    uint32_t idle_count, users;        /* users: connections that point here, idle ones included */
+    char name[];                       /* of the endpoint, when secured; else empty */
 };
 
-#define KG_POOL_BUCKETS 256
+#define KG_POOL_BUCKETS  256
+#define KG_POOL_SESSIONS 256 /* kept without a connection */
 
 struct kg_ban_command {
     struct kg_addr source;
@@ -191,6 +193,8 @@ struct kg_worker {
     struct kg_client *clients;
     uint32_t client_count;
     struct kg_pool_key *pool[KG_POOL_BUCKETS];
+    struct kg_pool_key *oldest, *newest; /* without a connection, but with a session */
+    uint32_t session_count;
     uint32_t upstream_count;
     struct kg_rotations rotations;
     struct kg_banset bans;
@@ -380,6 +384,8 @@ void kg_tunnel_end(struct kg_client *client, bool reset);
 /* Of connections to this endpoint; tls is NULL for plain ones. One more user of it, until put. */
 struct kg_pool_key *kg_pool_key_get(struct kg_worker *worker, const struct kg_endpoint *endpoint,
                                     const struct kg_service_tls *tls);
+/* With a session it is kept when nobody uses it any more, while it is among the last so many of these. */
 void kg_pool_key_put(struct kg_worker *worker, struct kg_pool_key *key);
+void kg_pool_forget_sessions(struct kg_worker *worker);
 
 #endif

@@ -50,6 +50,33 @@ static struct kg_pool_key *new_key(const struct kg_endpoint *endpoint, const str
     return key;
 }
 
+static void leave_sessions(struct kg_worker *worker, struct kg_pool_key *key)
+{
+    *(key->older ? &key->older->newer : &worker->oldest) = key->newer;
+    *(key->newer ? &key->newer->older : &worker->newest) = key->older;
+    key->older = key->newer = NULL;
+    worker->session_count--;
+}
+
+static void join_sessions(struct kg_worker *worker, struct kg_pool_key *key)
+{
+    key->older = worker->newest;
+    *(key->older ? &key->older->newer : &worker->oldest) = key;
+    worker->newest = key;
+    worker->session_count++;
+}
+
+static void free_key(struct kg_worker *worker, struct kg_pool_key *key)
+{
+    struct kg_pool_key **at = bucket(worker, &key->addr, key->addr_len);
+
+    while (*at != key)
+        at = &(*at)->next;
+    *at = key->next;
+    SSL_SESSION_free(key->session);
+    free(key);
+}
+
 struct kg_pool_key *kg_pool_key_get(struct kg_worker *worker, const struct kg_endpoint *endpoint,
                                     const struct kg_service_tls *tls)
 {
@@ -61,9 +88,19 @@ struct kg_pool_key *kg_pool_key_get(struct kg_worker *worker, const struct kg_en
         key = new_key(endpoint, tls);
         key->next = *at;
         *at = key;
+    } else if (key->users == 0) {
+        leave_sessions(worker, key);
     }
     key->users++;
     return key;
+}
+
+static void forget_oldest(struct kg_worker *worker)
+{
+    struct kg_pool_key *key = worker->oldest;
+
+    leave_sessions(worker, key);
+    free_key(worker, key);
 }
 
 void kg_pool_key_put(struct kg_worker *worker, struct kg_pool_key *key)
@@ -71,11 +108,17 @@ void kg_pool_key_put(struct kg_worker *worker, struct kg_pool_key *key)
     KG_ASSERT(key->users > 0);
     if (--key->users > 0)
         return;
-    struct kg_pool_key **at = bucket(worker, &key->addr, key->addr_len);
+    if (!key->session) {
+        free_key(worker, key);
+        return;
+    }
+    join_sessions(worker, key);
+    if (worker->session_count > KG_POOL_SESSIONS)
+        forget_oldest(worker);
+}
 
-    while (*at != key)
-        at = &(*at)->next;
-    *at = key->next;
-    SSL_SESSION_free(key->session);
-    free(key);
+void kg_pool_forget_sessions(struct kg_worker *worker)
+{
+    while (worker->oldest)
+        forget_oldest(worker);
 }

@@ -85,6 +85,9 @@ void kg_upstream_insecure(struct kg_upstream *upstream)
     struct kg_worker *worker = upstream->worker;
     const struct kg_service *service = upstream->client->request.service;
 
+    /* It may have been the session that was no good. */
+    SSL_SESSION_free(upstream->key->session);
+    upstream->key->session = NULL;
     if (worker->tls_said_ms && worker->now_ms < worker->tls_said_ms + 1000)
         return;
     worker->tls_said_ms = worker->now_ms;

@@ -460,12 +460,14 @@ static void on_failed(struct kg_sock *sock, int error)
         close_upstream(upstream);
         return;
     }
+    /* Of TLS 1.3 also behind the handshake: a certificate of ours that is refused. */
+    if (upstream->state == KG_UPSTREAM_CONNECTING || error == -EPROTO)
+        kg_upstream_insecure(upstream);
     if (upstream->state == KG_UPSTREAM_TUNNEL) {
         kg_client_reset(upstream->client);
         return;
     }
     if (upstream->state == KG_UPSTREAM_CONNECTING) {
-        kg_upstream_insecure(upstream);
         kg_attempt_failed(upstream->client, 502);
         return;
     }
@@ -473,7 +475,7 @@ static void on_failed(struct kg_sock *sock, int error)
      * Sending failed: it takes no more of the request, but its answer may lie there to be read; receiving
      * will tell. That will not tell of a reset again; EPIPE is one behind an orderly end.
      */
-    if (sock->receiving) {
+    if (sock->receiving && error != -EPROTO) {
         upstream->deaf = true;
         upstream->broken = error != -EPIPE;
         return;

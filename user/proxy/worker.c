@@ -190,6 +190,7 @@ static void tear_down(struct kg_worker *worker)
     kg_upstream_close_idle(worker);
     while (worker->ring.slots_used > 0)
         kg_ring_turn(&worker->ring, 100, refresh);
+    kg_pool_forget_sessions(worker);
     kg_ring_free(&worker->ring);
     kg_worker_tls_close(worker);
     kg_key_hasher_free(worker->hasher);

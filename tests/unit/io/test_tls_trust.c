@@ -369,6 +369,39 @@ static void a_client_resumes_only_sessions_of_the_same_name(void **state)
     SSL_SESSION_free(third);
 }
 
+/* It was good when it was looked at; to be resumed for ever it would have to stay so. */
+static void a_session_does_not_outlive_the_certificate_it_was_begun_by(void **state)
+{
+    struct kg_tls_identity *expired = issue(&all.ca, "gate.test", "EC", 1);
+    struct kg_tls_client_options options = {
+        .name = "gate.test", .verify = true, .verify_depth = -1, .store = all.store
+    };
+    SSL_CTX *server = new_peer_server(expired);
+
+    for (int again = 0; again < 2; again++) {
+        struct end end;
+
+        open_client(&end, server, &options);
+        end.once = true;
+        /* Verified at an hour when it was still good. */
+        if (!again)
+            X509_VERIFY_PARAM_set_time(SSL_get0_param(kg_sock_ssl(&end.sock)), time(NULL) - 12L * 3600);
+        assert_int_equal(shake_hands(&end), !again);
+        if (!again) {
+            SSL_write(end.peer_ssl, "x", 1);
+            TURN_UNTIL(end.got_len == 1);
+            options.session = SSL_get1_session(kg_sock_ssl(&end.sock));
+            assert_true(SSL_SESSION_is_resumable(options.session));
+        } else {
+            assert_string_equal(end.reason, "certificate has expired");
+        }
+        close_end(&end);
+    }
+    SSL_SESSION_free(options.session);
+    SSL_CTX_free(server);
+    kg_tls_identity_free(expired);
+}
+
 /* What was begun without a look at the certificate does not become verified by being resumed. */
 static void a_session_that_was_not_verified_does_not_pass_for_one_that_was(void **state)
 {
@@ -495,6 +528,7 @@ int main(void)
         RING_TEST(a_session_of_one_name_is_no_good_for_another),
         RING_TEST(no_session_gets_around_client_certificates),
         RING_TEST(a_client_resumes_only_sessions_of_the_same_name),
+        RING_TEST(a_session_does_not_outlive_the_certificate_it_was_begun_by),
         RING_TEST(a_session_that_was_not_verified_does_not_pass_for_one_that_was),
         RING_TEST(keys_are_read_whole_while_they_rotate),
         RING_TEST(what_does_not_belong_together_is_no_identity),

@@ -1,0 +1,92 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# TLS to the byte: what shares a record or a segment, who says close_notify and when. tls_wire.py is both sides.
+
+load helper
+
+setup_file()
+{
+    file_begin
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=upstream \
+        -keyout "$T/up.key" -out "$T/up.crt" 2>/dev/null
+    start_keygated --set workers=1 --set 'listen=["0.0.0.0:9080","0.0.0.0:9443 ssl"]'
+    make service --name wire --url https://127.0.0.1:8444 --tls-verify false --read-timeout 2000 --connect-timeout 2000 --retries 1
+    make route --service wire --name wire --paths /wire
+}
+
+teardown_file()
+{
+    file_end
+}
+
+teardown()
+{
+    show_log
+}
+
+wire()
+{
+    ns_run "$GW" /usr/bin/python3 "$BATS_TEST_DIRNAME/tls_wire.py" "$1" 9443 8444 "$T/up.crt" "$T/up.key"
+}
+
+# --- whose answer it is ---------------------------------------------------------------------------------------------------
+
+@test "records behind an answer are never the next answer: in one segment with it" {
+    wire stray-together
+}
+
+@test "records behind an answer are never the next answer: while nobody asks" {
+    wire stray-later
+}
+
+@test "records behind an answer are never the next answer: behind a full receive buffer, with a request waiting" {
+    wire stray-large
+}
+
+@test "requests may share a record, or have one for each byte" {
+    wire records
+}
+
+# --- ends -------------------------------------------------------------------------------------------------------------------
+
+@test "an answer that comes before the request's end arrives whole, close_notify behind it" {
+    wire early-answer
+}
+
+@test "close_notify ends an answer of HTTP/1.0 also for a client that reads slowly" {
+    wire slow-reader
+}
+
+@test "an upstream that ends without close_notify has cut its answer, and the client sees that" {
+    wire cut-upstream
+}
+
+@test "an upstream that ends with close_notify has ended its answer" {
+    wire whole-upstream
+}
+
+@test "a client may say close_notify behind its request; without it is cut off" {
+    wire client-ends
+}
+
+@test "a failed handshake with an upstream is a failed try, and the next one has the whole request" {
+    wire failed-handshake
+}
+
+@test "a session with an upstream is resumed, also when the connection it came from has gone" {
+    wire resumption
+}
+
+# --- tunnels --------------------------------------------------------------------------------------------------------------
+
+@test "through a tunnel each end's close_notify goes on by itself, behind its last byte" {
+    wire tunnel-half-close
+}
+
+@test "an end without close_notify breaks a tunnel" {
+    wire tunnel-cut
+}
+
+@test "a slow reader at either end of a tunnel holds the other one back, and loses nothing" {
+    wire tunnel-back-pressure
+}
