@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "io/sock.h"
 #include "io/tls.h"
+#include "io/tls_hello.h"
 
 #include <errno.h>
 #include <openssl/bio.h>
@@ -50,7 +51,8 @@ struct kg_tls {
     bool fin;       /* FIN goes out when `out` is empty */
     int tcp_error, end_error;
     const char *reason; /* static text */
-    char *name;         /* the server name that the client asks for; NULL: none */
+    struct kg_tls_hello hello;
+    char *name; /* the server name that the client asks for; NULL: none */
     size_t name_len;
 };
 
@@ -89,6 +91,15 @@ static void delist(struct kg_tls *tls)
     tls->link = NULL;
 }
 
+/* Bytes that OpenSSL is about to read. */
+static bool may_pass(struct kg_tls *tls, const char *ptr, size_t len)
+{
+    if (tls->secured || !SSL_is_server(tls->ssl) || kg_tls_hello_pass(&tls->hello, tls->ssl, ptr, len))
+        return true;
+    tls->reason = "the ClientHello is too long";
+    return false;
+}
+
 /* OpenSSL reads and writes here. Reading never says more than "not yet": run() knows what comes then. */
 
 static int bio_read(BIO *bio, char *out, int len)
@@ -109,6 +120,8 @@ static int bio_read(BIO *bio, char *out, int len)
         if (part > kg_block_used(first))
             part = kg_block_used(first);
         memcpy(out, first->data + first->start, part);
+        if (!may_pass(tls, out, part))
+            return -1;
         kg_chain_consume(&tls->held, blocks, part);
         return (int)part;
     }
@@ -119,6 +132,8 @@ static int bio_read(BIO *bio, char *out, int len)
     if (part > tls->in.len)
         part = tls->in.len;
     memcpy(out, tls->in.ptr, part);
+    if (!may_pass(tls, out, part))
+        return -1;
     tls->in = kg_slice_of(tls->in.ptr + part, tls->in.len - part);
     return (int)part;
 }

@@ -465,6 +465,50 @@ static void a_handshake_without_end_is_ended(void **state)
     close_end(&end);
 }
 
+/* OpenSSL would make room for all of it once it has read its length. */
+static void a_client_hello_that_would_be_too_long_is_refused_at_once(void **state)
+{
+    const struct kg_slice hellos[] = {
+        KG_SLICE("\x16\x03\x01\x02\x00\x01\x00\x80\x01"),
+        KG_SLICE("\x16\x03\x01\x00\x04\x01\x02\x00\x00"),
+        KG_SLICE("\x16\x03\x01\x00\x01\x01\x16\x03\x01\x00\x02\x02\x00\x16\x03\x01\x00\x01\x00"),
+    };
+
+    for (size_t i = 0; i < 2 * sizeof(hellos) / sizeof(hellos[0]); i++) {
+        struct kg_slice hello = hellos[i / 2];
+        struct end end;
+
+        open_server(&end, all.server, NULL, NULL);
+        for (size_t at = 0, part = i % 2 ? 1 : hello.len; at < hello.len; at += part) {
+            assert_int_equal(write(end.peer, hello.ptr + at, part), part);
+            turn();
+        }
+        /* Of a record that OpenSSL reads whole first. */
+        for (int more = 0; more < 0x200; more++)
+            assert_true(write(end.peer, "", 1) == 1 || end.failures);
+        TURN_UNTIL(end.closes == 1);
+        assert_int_equal(end.error, -EPROTO);
+        assert_string_equal(end.reason, "the ClientHello is too long");
+        close_end(&end);
+    }
+}
+
+static void a_second_client_hello_may_not_be_too_long_either(void **state)
+{
+    struct end end;
+
+    open_server(&end, all.server, all.peer_client, "gate.test");
+    assert_int_equal(SSL_set1_groups_list(end.peer_ssl, "P-521:X25519"), 1);
+    assert_int_equal(peer_handshake(&end), 0);
+    for (int i = 0; i < 10; i++)
+        turn();
+    assert_int_equal(end.failures, 0);
+    assert_int_equal(write(end.peer, "\x14\x03\x03\x00\x01\x01\x16\x03\x03\x00\x04\x01\x02\x00\x00", 15), 15);
+    TURN_UNTIL(end.closes == 1);
+    assert_string_equal(end.reason, "the ClientHello is too long");
+    close_end(&end);
+}
+
 static void either_side_may_leave_in_the_middle_of_the_handshake(void **state)
 {
     for (int turns = 0; turns < 6; turns++) {
@@ -699,6 +743,8 @@ int main(void)
         RING_TEST(a_reset_says_nothing),
         RING_TEST(garbage_is_no_handshake),
         RING_TEST(a_handshake_without_end_is_ended),
+        RING_TEST(a_client_hello_that_would_be_too_long_is_refused_at_once),
+        RING_TEST(a_second_client_hello_may_not_be_too_long_either),
         RING_TEST(either_side_may_leave_in_the_middle_of_the_handshake),
         RING_TEST(a_handler_may_close_or_reset),
         RING_TEST(messages_after_the_handshake_stay_inside),
