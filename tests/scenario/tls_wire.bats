@@ -9,9 +9,15 @@ setup_file()
     file_begin
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=upstream \
         -keyout "$T/up.key" -out "$T/up.crt" 2>/dev/null
-    start_keygated --set workers=1 --set 'listen=["0.0.0.0:9080","0.0.0.0:9443 ssl"]'
+    start_gateway
     make service --name wire --url https://127.0.0.1:8444 --tls-verify false --read-timeout 2000 --connect-timeout 2000 --retries 1
     make route --service wire --name wire --paths /wire
+}
+
+start_gateway()
+{
+    start_keygated --set workers=1 --set 'listen=["0.0.0.0:9080","0.0.0.0:9443 ssl","0.0.0.0:9444 ssl proxy_protocol"]' \
+        --set 'http.trusted_proxies=["127.0.0.1/32"]' --set http.header_timeout=50s
 }
 
 teardown_file()
@@ -75,6 +81,24 @@ wire()
 
 @test "a session with an upstream is resumed, also when the connection it came from has gone" {
     wire resumption
+}
+
+@test "the PROXY protocol comes before TLS, in one segment with it or byte by byte" {
+    wire proxy-header
+}
+
+@test "a handshake that is not finished does not hold up an orderly stop" {
+    local started
+
+    in_background held /usr/bin/python3 "$BATS_TEST_DIRNAME/tls_wire.py" hold 9443 8444 "$T/up.crt" "$T/up.key"
+    wait_for grep -q held "$T/held.log"
+    started=$(now_ms)
+    stop_keygated
+    [[ $(($(now_ms) - started)) -lt 5000 ]]
+    wait_for gone "$(pid_of held)"
+    rm "$T/pids/held"
+    like '^(closed|reset)$' "$(tail -n 1 "$T/held.log")"
+    start_gateway
 }
 
 # --- tunnels --------------------------------------------------------------------------------------------------------------

@@ -45,12 +45,13 @@ CLIENT, SERVER = context(ssl.PROTOCOL_TLS_CLIENT), context(ssl.PROTOCOL_TLS_SERV
 class Tls:
     """One end: put() makes records, flush() sends them."""
 
-    def __init__(self, sock, server):
+    def __init__(self, sock, server, preface=b"", piece=65536):
         sock.settimeout(WAIT_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.sock, self.received, self.made = sock, ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = (SERVER if server else CLIENT).wrap_bio(self.received, self.made, server, None if server else "gate.test")
-        self.rest = b""
+        self.piece = piece
+        self.made.write(preface)
         self.run(self.tls.do_handshake)
 
     def run(self, step):
@@ -71,8 +72,8 @@ class Tls:
         self.tls.write(data)
 
     def flush(self):
-        if self.made.pending:
-            self.sock.sendall(self.made.read())
+        while self.made.pending:
+            self.sock.sendall(self.made.read(self.piece))
 
     def send(self, data):
         for at in range(0, len(data), 16384):
@@ -81,9 +82,6 @@ class Tls:
 
     def read(self, size=65536):
         """b"" at close_notify; "cut" at an end without one, "reset", or "open" when nothing comes."""
-        if self.rest:
-            data, self.rest = self.rest[:size], self.rest[size:]
-            return data
         try:
             return self.run(lambda: self.tls.read(size))
         except ssl.SSLZeroReturnError:
@@ -359,6 +357,34 @@ def case_failed_handshake():
         up.send(reply(b"done", "Connection: close\r\n"))
         check(client.answer() == ("200", b"done"), "not its answer")
         up.close()
+
+
+def case_proxy_header():
+    """The header of the PROXY protocol and the handshake behind it, in one segment or a segment for each byte."""
+    for piece in (65536, 1):
+        for preface in (b"PROXY TCP4 192.0.2.9 192.0.2.1 1024 443\r\n",
+                        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\2\x09\xc0\0\2\1\4\0\1\xbb"):
+            sock = socket.create_connection(("127.0.0.1", GATEWAY + 1), WAIT_S)
+            client = Tls(sock, False, preface, piece)
+            client.send(request())
+            up = accept()
+            head = up.head()
+            check("\r\nX-Real-IP: 192.0.2.9\r\n" in head, head)
+            up.send(reply(b"done", "Connection: close\r\n"))
+            check(client.answer() == ("200", b"done"), "not its answer")
+            up.close()
+
+
+def case_hold():
+    """Half a ClientHello, and then nothing: prints how the gateway ends it."""
+    sock = socket.create_connection(("127.0.0.1", GATEWAY), WAIT_S)
+    sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+    print("held", flush=True)
+    sock.settimeout(60)
+    try:
+        print("closed" if not sock.recv(1) else "answered", flush=True)
+    except ConnectionResetError:
+        print("reset", flush=True)
 
 
 def case_resumption():
