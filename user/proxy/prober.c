@@ -38,6 +38,7 @@ struct check {
     bool https, verify;
     uint32_t timeout_ms, concurrency, healthy_interval_ms, unhealthy_interval_ms;
     uint32_t running;
+    size_t turn; /* whose turn it is to be probed */
     size_t count;
     struct watched *watched;
 };
@@ -52,6 +53,7 @@ struct kg_prober {
     SSL_CTX *tls;
     struct check_list checks, next; /* next: between begin and commit */
     size_t at;                      /* where in `checks` the last known one was found */
+    size_t turn;                    /* which of `checks` probes first */
     uint32_t running;
 };
 
@@ -115,17 +117,59 @@ static bool is_due(const struct watched *watched, uint64_t now)
     return interval > 0 && now >= watched->started_ms + interval;
 }
 
-static void look_after(struct watched *watched, uint64_t now)
+static void end_if_late(struct watched *watched, uint64_t now)
 {
     struct check *check = watched->check;
 
-    if (watched->run && now >= watched->started_ms + check->timeout_ms) {
-        cancel(watched);
-        kg_health_failed(&check->rules, watched->peer, KG_FAILED_TIMEOUT);
-    }
-    if (!watched->run && check->running < check->concurrency && check->prober->running < KG_PROBES_MAX &&
-        is_due(watched, now))
+    if (!watched->run || now < watched->started_ms + check->timeout_ms)
+        return;
+    cancel(watched);
+    kg_health_failed(&check->rules, watched->peer, KG_FAILED_TIMEOUT);
+}
+
+static bool has_room(const struct check *check)
+{
+    return check->running < check->concurrency && check->prober->running < KG_PROBES_MAX;
+}
+
+/* Who finds no room is the first one the next time: else those that never answer, and are due again as soon
+ * as they are given up, would keep all places. False when somebody has to wait. */
+static bool start_due(struct check *check, uint64_t now)
+{
+    size_t turn = check->turn;
+
+    for (size_t i = 0; i < check->count; i++) {
+        size_t at = (turn + i) % check->count;
+        struct watched *watched = &check->watched[at];
+
+        if (watched->run || !is_due(watched, now))
+            continue;
+        if (!has_room(check)) {
+            check->turn = at;
+            return false;
+        }
         start_probe(watched, now);
+    }
+    return true;
+}
+
+/* All that are late are given up before anybody begins, and balancers take turns too. */
+static void probe_all(struct kg_prober *prober, uint64_t now)
+{
+    size_t turn = prober->turn, count = prober->checks.count;
+
+    for (size_t i = 0; i < count; i++) {
+        struct check *check = prober->checks.items[i];
+
+        for (size_t k = 0; k < check->count; k++)
+            end_if_late(&check->watched[k], now);
+    }
+    for (size_t i = 0; i < count && prober->running < KG_PROBES_MAX; i++) {
+        size_t at = (turn + i) % count;
+
+        if (!start_due(prober->checks.items[at], now) && prober->running >= KG_PROBES_MAX)
+            prober->turn = at + 1;
+    }
 }
 
 /* ---- the log ---- */
@@ -155,15 +199,13 @@ static void say_changes(struct watched *watched)
 static void tick(void *ctx, uint32_t events)
 {
     struct kg_prober *prober = ctx;
-    uint64_t now = kg_clock_ms();
 
+    probe_all(prober, kg_clock_ms());
     for (size_t i = 0; i < prober->checks.count; i++) {
         struct check *check = prober->checks.items[i];
 
-        for (size_t k = 0; k < check->count; k++) {
-            look_after(&check->watched[k], now);
+        for (size_t k = 0; k < check->count; k++)
             say_changes(&check->watched[k]);
-        }
     }
 }
 

@@ -324,6 +324,26 @@ static void no_more_than_concurrency_at_a_time(void **state)
     stage_free(stage);
 }
 
+static void who_never_answers_leaves_places_to_the_others(void **state)
+{
+    struct stage *stage = stage_new(8);
+    uint64_t until = kg_clock_ms() + 10000;
+    size_t out = 0;
+
+    /* As long as it takes to give one up, it is due again. */
+    stage->server.answer = NULL;
+    stage->balancer.probe.concurrency = 2;
+    follow(stage);
+    while (out < 8 && kg_clock_ms() < until) {
+        kg_poller_step(stage->poller, 100);
+        out = 0;
+        for (size_t i = 0; i < 8; i++)
+            out += atomic_load(&stage->peers[i].unhealthy);
+    }
+    assert_int_equal(out, 8);
+    stage_free(stage);
+}
+
 static void who_is_no_longer_there_is_probed_no_more(void **state)
 {
     struct stage *stage = stage_new(1);
@@ -390,6 +410,7 @@ int main(void)
         cmocka_unit_test(of_type_tcp_connecting_is_all),
         cmocka_unit_test(an_interval_of_0_probes_nobody_in_that_state),
         cmocka_unit_test(no_more_than_concurrency_at_a_time),
+        cmocka_unit_test(who_never_answers_leaves_places_to_the_others),
         cmocka_unit_test(who_is_no_longer_there_is_probed_no_more),
         cmocka_unit_test(an_unchanged_balancer_goes_on_where_it_was),
         cmocka_unit_test(a_new_version_keeps_to_the_interval),
