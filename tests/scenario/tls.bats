@@ -17,7 +17,7 @@ setup_file()
     issue wild ca wildcard '*.example.com'
     issue client ca 'Client One' client.invalid
     issue stranger other-ca 'Client Two' client.invalid
-    issue upstream ca localhost localhost 127.0.0.1
+    issue upstream ca localhost localhost 127.0.0.1 ::1
     chmod -R a+rX "$PKI"
     start_upstream
     start_secure_upstream
@@ -48,12 +48,14 @@ make_ca()
         -addext basicConstraints=critical,CA:TRUE -keyout "$PKI/$1.key" -out "$PKI/$1.crt" 2>/dev/null
 }
 
-# issue NAME CA COMMON_NAME ALTERNATIVE_NAME [ADDRESS] [-days N]
+# issue NAME CA COMMON_NAME ALTERNATIVE_NAME [ADDRESS...]
 issue()
 {
-    local names=DNS:$4
+    local address names=DNS:$4
 
-    [[ -z ${5:-} ]] || names+=,IP:$5
+    for address in "${@:5}"; do
+        names+=,IP:$address
+    done
     openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=$3" \
         -keyout "$PKI/$1.key" -out "$PKI/$1.csr" 2>/dev/null
     openssl x509 -req -in "$PKI/$1.csr" -CA "$PKI/$2.crt" -CAkey "$PKI/$2.key" -CAcreateserial -days 30 \
@@ -329,4 +331,36 @@ figure()
     same 504 "$(status_of gw_curl /mistaken/echo)"
     kctl route delete mistaken
     kctl service delete mistaken
+}
+
+# health TARGET: what is said of it as a whole.
+health()
+{
+    admin /upstreams/probed/health | jq -r --arg target "$1" '.data[] | select(.target == $target) | .health'
+}
+
+has_health()
+{
+    [[ $(health "$2") == "$1" ]]
+}
+
+@test "a health check over https believes whom the settings name, and knows a name from an address" {
+    local target
+
+    kill_keygated
+    start_secure --set "upstream.trusted_certificates=$PKI/ca.crt"
+    make upstream --name probed --healthchecks active.type=https --healthchecks active.http_path=/echo \
+        --healthchecks active.timeout=5 --healthchecks active.healthy.successes=1 \
+        --healthchecks active.healthy.interval=0.1 --healthchecks active.unhealthy.interval=0.1 \
+        --healthchecks active.unhealthy.tcp_failures=1
+    for target in localhost:8443 127.0.0.1:8443 '[::1]:8443' 127.0.0.2:8443; do
+        kctl target create "$target" --upstream probed
+    done
+    wait_for has_health UNHEALTHY 127.0.0.2:8443 # the certificate is not for this one
+    for target in localhost:8443 127.0.0.1:8443 '[::1]:8443'; do
+        same 204 "$(admin_status "/upstreams/probed/targets/$target/unhealthy" -g -X PUT)"
+        wait_for has_health HEALTHY "$target"
+    done
+    has_health UNHEALTHY 127.0.0.2:8443
+    kctl upstream delete probed
 }

@@ -297,7 +297,10 @@ def serve(sock, number, context):
 
 def main():
     context = tls_context(*sys.argv[3:6]) if sys.argv[2:3] == ["--tls"] else None
-    listener = socket.create_server(("0.0.0.0" if context else "127.0.0.1", int(sys.argv[1])), backlog=512)
+    if context:
+        listener = socket.create_server(("::", int(sys.argv[1])), family=socket.AF_INET6, dualstack_ipv6=True, backlog=512)
+    else:
+        listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=512)
     while True:
         sock, _ = listener.accept()
         with lock:

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -102,6 +103,7 @@ static int start_tls(struct kg_probe_run *run)
     if (!run->ssl || SSL_set_fd(run->ssl, run->fd) != 1)
         return -ENOMEM;
     SSL_set_verify(run->ssl, question->tls_verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    SSL_set_hostflags(run->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     /* Server names are host names (RFC 6066, 3). */
     bool named = by_address || SSL_set_tlsext_host_name(run->ssl, question->tls_name) == 1;
     bool checked = by_address

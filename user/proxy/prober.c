@@ -216,6 +216,12 @@ static char *copy_slice(struct kg_slice s)
     return kg_strndup(s.len ? s.ptr : "", s.len);
 }
 
+/* A handshake knows an IPv6 address without its brackets. */
+static struct kg_slice bare(struct kg_slice host)
+{
+    return host.len > 2 && host.ptr[0] == '[' ? kg_slice_of(host.ptr + 1, host.len - 2) : host;
+}
+
 static char *make_name(const struct kg_endpoint *endpoint)
 {
     const struct sockaddr *sa = (const struct sockaddr *)&endpoint->addr;
@@ -263,7 +269,7 @@ static void begin_watch(struct watched *watched, struct check *check, const stru
     watched->peer = endpoint->peer;
     watched->addr = endpoint->addr;
     watched->name = make_name(endpoint);
-    watched->tls_name = copy_slice(balancer->probe.sni.len ? balancer->probe.sni : endpoint->host);
+    watched->tls_name = copy_slice(balancer->probe.sni.len ? balancer->probe.sni : bare(endpoint->host));
     watched->question = (struct kg_probe_question){
         .poller = check->prober->poller,
         .addr = (const struct sockaddr *)&watched->addr,
@@ -405,32 +411,18 @@ void kg_prober_commit(struct kg_prober *prober)
     free(old.items);
 }
 
-/* NULL when OpenSSL has no memory left. */
-static SSL_CTX *make_tls(X509_STORE *ca)
-{
-    SSL_CTX *tls = SSL_CTX_new(TLS_client_method());
-
-    if (!tls)
-        return NULL;
-    if (ca)
-        SSL_CTX_set1_cert_store(tls, ca);
-    if (SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) == 1 &&
-        (ca || SSL_CTX_set_default_verify_paths(tls) == 1))
-        return tls;
-    SSL_CTX_free(tls);
-    return NULL;
-}
-
-int kg_prober_new(struct kg_poller *poller, X509_STORE *ca, struct kg_prober **out, struct kg_error *err)
+int kg_prober_new(struct kg_poller *poller, X509_STORE *trusted, struct kg_prober **out, struct kg_error *err)
 {
     struct kg_prober *prober = kg_calloc(1, sizeof(*prober));
 
     prober->poller = poller;
-    prober->tls = make_tls(ca);
+    prober->tls = kg_tls_client_new(TLS1_2_VERSION, err);
     if (!prober->tls) {
         kg_prober_free(prober);
-        return kg_error_set(err, ENOMEM, "cannot set up TLS for health checks");
+        return -ENOMEM;
     }
+    if (trusted)
+        SSL_CTX_set1_cert_store(prober->tls, trusted);
     int rc = kg_poller_every(poller, TICK_MS, tick, prober);
     if (rc < 0) {
         kg_prober_free(prober);

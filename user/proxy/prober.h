@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "io/poller.h"
+#include "io/tls.h"
 #include "model/balancer.h"
 
 #include <openssl/x509.h>
@@ -17,9 +18,10 @@
 
 struct kg_prober;
 
-/* ca: whom probes by https trust; NULL: whom the system does. 0 or -errno with a sentence. The poller must
- * outlive it. */
-int kg_prober_new(struct kg_poller *poller, X509_STORE *ca, struct kg_prober **prober, struct kg_error *err);
+/* 0 or -errno with a sentence. The poller must outlive it. trusted: by whom probes over https are verified;
+ * NULL: by the system's CAs, as services are. */
+int kg_prober_new(struct kg_poller *poller, X509_STORE *trusted, struct kg_prober **prober,
+                  struct kg_error *err);
 /* The poller does not run any more. */
 void kg_prober_free(struct kg_prober *prober);
 
