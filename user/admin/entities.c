@@ -166,7 +166,7 @@ static void write_entity(struct kg_call *call, enum kg_write write, const json_t
 static bool name_from_path(struct kg_call *call, const json_t *old)
 {
     struct kg_slice ref = call->resource.ref;
-    bool is_id = kg_uuid_valid(ref) && (!old || kg_slice_eq(ref, kg_slice_str(id_of(old))));
+    bool is_id = kg_uuid_valid(ref) && (!old || kg_slice_eq_nocase(ref, kg_slice_str(id_of(old))));
     const struct kg_entity *entity = call->resource.entity;
     const struct kg_field *children = kg_entity_children(entity);
     json_t *value;

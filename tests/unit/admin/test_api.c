@@ -96,6 +96,9 @@ static void put_creates_under_the_name_or_id_of_its_path(void **state)
                   SERVICE("null", "h", "80", "null", "60000"));
     look(api, "/services/11111111-1111-4111-8111-11111111111a", "id", id);
     assert_string_equal(id, "11111111-1111-4111-8111-11111111111a");
+    /* And it is the same one the next time, not a name. */
+    expect_entity(api, "PUT", "/services/11111111-1111-4111-8111-11111111111A", "{\"host\":\"g\"}", 200,
+                  SERVICE("null", "g", "80", "null", "60000"));
 }
 
 static void put_replaces_and_returns_the_rest_to_defaults(void **state)
