@@ -118,3 +118,41 @@ lists_health()
     same "$(<"$T/targets")" "$(kctl target list --upstream u6 -o json)"
     like '127.0.0.1:8001 +3 +HEALTHCHECKS_OFF' "$(kctl upstream health u6)"
 }
+
+# many_names DATABASE: 1000 services, each with a host name of its own, n0.test to n999.test, and 4000 routes.
+many_names()
+{
+    /usr/bin/python3 - "$1" <<'PYTHON'
+import sqlite3, sys, uuid
+
+db = sqlite3.connect(sys.argv[1])
+services = [str(uuid.uuid4()) for _ in range(1000)]
+db.executemany("INSERT INTO services (id, name, protocol, host, port, retries, connect_timeout, write_timeout, read_timeout, enabled,"
+               " created_at, updated_at) VALUES (?, ?, 'http', ?, 8001, 0, 1000, 1000, 1000, 1, 1, 1)",
+               [(id, f"s{n}", f"n{n}.test") for n, id in enumerate(services)])
+db.executemany("INSERT INTO routes (id, name, service, protocols, paths, regex_priority, https_redirect_status_code, strip_path,"
+               " preserve_host, created_at, updated_at) VALUES (?, ?, ?, '[\"http\"]', ?, 0, 426, 1, 0, 1, 1)",
+               [(str(uuid.uuid4()), f"r{n}", services[n % 1000], f'["/r{n}/"]') for n in range(4000)])
+db.commit()
+PYTHON
+}
+
+@test "a thousand host names that get their addresses at once are one change" {
+    local most=131072
+
+    start_upstream
+    stop_keygated
+    many_names "$T/state/keygate.db"
+    printf '127.0.0.1 n%d.test\n' {0..999} >"$T/hosts"
+    # shellcheck disable=SC2016 # its own shell sees to the parameters
+    in_background keygated unshare --mount bash -c 'mount --bind "$1" /etc/hosts && exec "${@:2}"' - "$T/hosts" \
+        "$KEYGATED" --config "$CONFIG"
+    ready keygated "$KEYCTL" status
+    same 200 "$(status_of gw_curl /r3999/echo)"
+    same 200 "$(status_of gw_curl /r1000/echo)"
+    ! is_sanitized || most=1048576
+    [[ $(memory VmHWM) -lt $most ]] || {
+        echo "memory went up to $(memory VmHWM) KiB"
+        return 1
+    }
+}

@@ -46,6 +46,7 @@ struct kg_daemon {
     int *listeners;  /* one row for each worker until the workers have them */
     bool fresh_pins; /* nothing was pinned before this start */
     struct kg_identity identity;
+    bool stale; /* an address has changed since the workers were shown a snapshot */
     bool draining;
     uint64_t drain_until, expired_ms, rotated_ms;
 };
@@ -69,6 +70,7 @@ static struct kg_snapshot *new_snapshot(struct kg_daemon *daemon)
 {
     struct kg_snapshot *snapshot = kg_model_snapshot(daemon->model);
 
+    daemon->stale = false;
     kg_snapshots_add(&daemon->snapshots, snapshot);
     kg_prober_begin(daemon->prober);
     kg_snapshot_each_balancer(snapshot, kg_prober_add, daemon->prober);
@@ -84,10 +86,11 @@ static void show_workers(struct kg_daemon *daemon)
         kg_worker_publish(daemon->workers[i], snapshot);
 }
 
+/* Names that /etc/hosts knows have their addresses before watch_hosts returns: they are in the snapshot. */
 static void publish(void *ctx)
 {
-    show_workers(ctx);
     watch_hosts(ctx);
+    show_workers(ctx);
 }
 
 static void addresses_changed(void *ctx, const char *host, const struct kg_addr *addrs, size_t count)
@@ -96,8 +99,9 @@ static void addresses_changed(void *ctx, const char *host, const struct kg_addr 
 
     if (count == 0)
         kg_log(KG_LOG_WARN, "the host name %s has no address", host);
+    /* Many names may change together, and each snapshot costs as much as there are routes. */
     if (kg_model_set_addresses(daemon->model, host, addrs, count))
-        show_workers(daemon);
+        daemon->stale = true;
 }
 
 static void ban_changed(void *ctx, const struct kg_addr *source, uint64_t until_ms)
@@ -216,6 +220,8 @@ static void tick(void *ctx, uint32_t events)
 
     /* A wake-up is only sent for an empty queue: what a full batch left behind is taken here. */
     take_signals(daemon, 0);
+    if (daemon->stale)
+        show_workers(daemon);
     kg_guard_tick(daemon->guard, daemon->usage, daemon->worker_count, now);
     kg_snapshots_retire(&daemon->snapshots, daemon->workers, daemon->worker_count);
     if (now >= daemon->expired_ms + EXPIRE_MS) {
@@ -375,8 +381,8 @@ static int load_model(struct kg_daemon *daemon, struct kg_error *err)
     rc = kg_prober_new(daemon->poller, daemon->proxy.tls.upstream_ca, &daemon->prober, err);
     if (rc < 0)
         return rc;
-    new_snapshot(daemon);
     watch_hosts(daemon);
+    new_snapshot(daemon);
     return 0;
 }
 
