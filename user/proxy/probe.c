@@ -38,6 +38,18 @@ void kg_probe_cancel(struct kg_probe_run *run)
     end(run);
 }
 
+bool kg_probe_same(const struct kg_probe_question *a, const struct kg_probe_question *b)
+{
+    return a->addr_len == b->addr_len && memcmp(a->addr, b->addr, a->addr_len) == 0 &&
+           kg_slice_eq(a->bytes, b->bytes) && a->tls == b->tls && a->tls_verify == b->tls_verify &&
+           strcmp(a->tls_name, b->tls_name) == 0;
+}
+
+void kg_probe_hand_over(struct kg_probe_run *run, const struct kg_probe_question *question)
+{
+    run->question = question;
+}
+
 static void finish(struct kg_probe_run *run, enum kg_probe_result result, unsigned status)
 {
     const struct kg_probe_question *question = run->question;

@@ -42,4 +42,9 @@ int kg_probe_start(const struct kg_probe_question *question, struct kg_probe_run
 /* Ends it without a word. */
 void kg_probe_cancel(struct kg_probe_run *run);
 
+/* Whether two questions are the same one, asked of one address: they may differ in who is told. */
+bool kg_probe_same(const struct kg_probe_question *a, const struct kg_probe_question *b);
+/* Goes on for another asker of the same question. */
+void kg_probe_hand_over(struct kg_probe_run *run, const struct kg_probe_question *question);
+
 #endif

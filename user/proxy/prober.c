@@ -40,7 +40,7 @@ struct check {
     uint32_t running;
     size_t turn; /* whose turn it is to be probed */
     size_t count;
-    struct watched *watched;
+    struct watched *watched; /* by the peers' numbers */
 };
 
 struct check_list {
@@ -284,14 +284,49 @@ static void begin_watch(struct watched *watched, struct check *check, const stru
         make_request(watched, balancer, endpoint);
 }
 
-/* Two targets may mean one address. */
-static bool is_watched(const struct check *check, const struct kg_peer *peer)
+/* By the peers' numbers; of one peer the endpoint that comes first. */
+static int older_peer_first(const void *left, const void *right)
 {
-    for (size_t i = 0; i < check->count; i++) {
-        if (check->watched[i].peer == peer)
-            return true;
+    const struct kg_endpoint *a = *(const struct kg_endpoint *const *)left,
+                             *b = *(const struct kg_endpoint *const *)right;
+
+    if (a->peer->number != b->peer->number)
+        return a->peer->number < b->peer->number ? -1 : 1;
+    return (a > b) - (a < b);
+}
+
+/* Two targets may mean one address, which is watched once. */
+static void watch_all(struct check *check, const struct kg_balancer *balancer)
+{
+    const struct kg_endpoint **list = kg_calloc(balancer->endpoint_count, sizeof(*list));
+    size_t count = 0;
+
+    for (size_t i = 0; i < balancer->endpoint_count; i++) {
+        if (balancer->endpoints[i].peer)
+            list[count++] = &balancer->endpoints[i];
     }
-    return false;
+    if (count > 0)
+        qsort(list, count, sizeof(*list), older_peer_first);
+    for (size_t i = 0; i < count; i++) {
+        if (i == 0 || list[i]->peer != list[i - 1]->peer)
+            begin_watch(&check->watched[check->count++], check, balancer, list[i]);
+    }
+    free(list);
+}
+
+static struct watched *find_watched(const struct check *check, const struct kg_peer *peer)
+{
+    size_t low = 0, high = check->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (check->watched[middle].peer->number < peer->number)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < check->count && check->watched[low].peer == peer ? &check->watched[low] : NULL;
 }
 
 static struct check *check_new(struct kg_prober *prober, const struct kg_balancer *balancer)
@@ -312,12 +347,7 @@ static struct check *check_new(struct kg_prober *prober, const struct kg_balance
         .unhealthy_interval_ms = probe->unhealthy_interval_ms,
         .watched = kg_calloc(balancer->endpoint_count, sizeof(struct watched)),
     };
-    for (size_t i = 0; i < balancer->endpoint_count; i++) {
-        const struct kg_peer *peer = balancer->endpoints[i].peer;
-
-        if (peer && !is_watched(check, peer))
-            begin_watch(&check->watched[check->count++], check, balancer, &balancer->endpoints[i]);
-    }
+    watch_all(check, balancer);
     return check;
 }
 
@@ -377,21 +407,33 @@ void kg_prober_add(void *ctx, const struct kg_balancer *balancer)
     list_put(&prober->next, check ? check : check_new(prober, balancer));
 }
 
+/* A probe that runs goes on: else an upstream that changes more often than its probes take would never learn
+ * that somebody is silent. */
+static void take_over_run(struct watched *from, struct watched *to)
+{
+    if (!from->run || !kg_probe_same(&from->question, &to->question))
+        return;
+    to->run = from->run;
+    kg_probe_hand_over(to->run, &to->question);
+    from->run = NULL;
+    from->check->running--;
+    to->check->running++;
+}
+
 /* What is known of a peer stays known when its upstream gets other rules or other neighbours. */
-static void inherit(struct kg_prober *prober, const struct watched *from)
+static void inherit(struct kg_prober *prober, struct watched *from)
 {
     for (size_t i = 0; i < prober->next.count; i++) {
-        struct check *check = prober->next.items[i];
+        struct watched *to = find_watched(prober->next.items[i], from->peer);
 
-        for (size_t k = 0; k < check->count; k++) {
-            struct watched *watched = &check->watched[k];
-
-            if (watched->peer != from->peer)
-                continue;
-            watched->unhealthy = from->unhealthy;
-            watched->started_ms = from->started_ms;
-            return;
-        }
+        if (!to)
+            continue;
+        to->unhealthy = from->unhealthy;
+        to->started_ms = from->started_ms;
+        if (from == &from->check->watched[from->check->turn])
+            to->check->turn = (size_t)(to - to->check->watched);
+        take_over_run(from, to);
+        return;
     }
 }
 

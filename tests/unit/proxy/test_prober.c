@@ -397,6 +397,40 @@ static void a_new_version_keeps_to_the_interval(void **state)
     stage_free(stage);
 }
 
+static void a_running_probe_goes_on_when_its_upstream_changes(void **state)
+{
+    struct stage *stage = stage_new(2);
+    uint64_t until = kg_clock_ms() + 10000;
+
+    stage->server.answer = NULL;
+    stage->balancer.probe.timeout_ms = 200;
+    while (!peer_is(stage, true) && kg_clock_ms() < until) {
+        stage->balancer.number++;
+        stage->balancer.endpoint_count = 1 + stage->balancer.number % 2;
+        follow(stage);
+        kg_poller_step(stage->poller, 60);
+    }
+    assert_true(peer_is(stage, true));
+    stage_free(stage);
+}
+
+static void a_probe_that_would_ask_something_else_does_not_go_on(void **state)
+{
+    struct stage *stage = stage_new(1);
+
+    stage->server.answer = NULL;
+    stage->balancer.probe.timeout_ms = 60000;
+    follow(stage);
+    run_until_accepted(stage, 1);
+    stage->balancer.number++;
+    stage->balancer.probe.path = KG_SLICE("/other");
+    follow(stage);
+    run_until_accepted(stage, 2);
+    while (!strstr(stage->server.asked, "GET /other"))
+        kg_poller_step(stage->poller, 100);
+    stage_free(stage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -414,6 +448,8 @@ int main(void)
         cmocka_unit_test(who_is_no_longer_there_is_probed_no_more),
         cmocka_unit_test(an_unchanged_balancer_goes_on_where_it_was),
         cmocka_unit_test(a_new_version_keeps_to_the_interval),
+        cmocka_unit_test(a_running_probe_goes_on_when_its_upstream_changes),
+        cmocka_unit_test(a_probe_that_would_ask_something_else_does_not_go_on),
     };
 
     kg_log_set_level(KG_LOG_ERROR);
