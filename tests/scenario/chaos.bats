@@ -89,6 +89,7 @@ stops_well()
 
 @test "bytes behind the last request do not destroy its answer" {
     wire pipelined-close
+    wire pipelined-post
 }
 
 @test "a client that ends its side after the request gets the answer" {

@@ -301,6 +301,21 @@ def pipelined_close():
     check(end == "closed" and len(data) > 60000, f"{len(data)} bytes of the answer came, then {end}")
 
 
+def pipelined_post():
+    """The same behind a body, after which nothing more is asked of the kernel."""
+    client = connect()
+    client.sendall(request("last", "POST", "Content-Length: 2\r\nConnection: close\r\n") + b"hi")
+    upstream = accept()
+    while b"hi" not in upstream.recv(65536):
+        pass
+    client.sendall(b"\r\n" + request("never"))
+    time.sleep(0.1)
+    upstream.sendall(answer("x" * 60000))
+    time.sleep(0.3)
+    data, end = read_all(client)
+    check(end == "closed" and len(data) > 60000, f"{len(data)} bytes of the answer came, then {end}")
+
+
 def half_close():
     """A client that ends its side after the request still gets the answer."""
     client = connect()

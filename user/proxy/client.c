@@ -326,23 +326,34 @@ static void on_failed(struct kg_sock *sock, int error)
         kg_client_abort(client);
 }
 
+/*
+ * Whether the client has sent more than we take, or may be sending it: closing now would answer that with
+ * RST, which can destroy the answer on its way (RFC 9112, 9.6). Who has said that this is its last request
+ * may have sent something all the same, which nobody has asked the kernel for.
+ */
+static bool is_sending(const struct kg_client *client)
+{
+    if (client->eof)
+        return false;
+    return !client->request.body_done || client->backlog.bytes > 0 || client->request.asks_more ||
+           !kg_sock_is_quiet(&client->sock);
+}
+
 /* The answer has gone out to the last byte. */
 static void finish_answer(struct kg_client *client)
 {
     bool again = client->request.keep_alive && client->request.body_done && !client->worker->draining;
-    bool unread = (!client->request.body_done || client->backlog.bytes > 0) && !client->eof;
+    bool sending = !again && is_sending(client);
 
     kg_request_end(client);
     if (again) {
         next_request(client);
         return;
     }
-    if (!unread) {
+    if (!sending) {
         close_client(client, false);
         return;
     }
-    /* Closing now would send RST for what the client is still sending, and that can destroy the answer on its
-     * way. */
     set_state(client, KG_CLIENT_LINGER);
     kg_chain_clear(&client->backlog, &client->worker->ring.blocks);
     kg_client_arm(client, KG_LINGER_MS);

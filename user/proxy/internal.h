@@ -33,7 +33,7 @@
 
 #define KG_REQUEST_ID      32    /* hex digits */
 #define KG_BACKLOG_MAX     65536 /* bytes of a client kept unread before it is paused */
-#define KG_LINGER_MS       2000  /* how long an early answer waits for the client to stop sending */
+#define KG_LINGER_MS       2000  /* how long a last answer waits for the client to stop sending */
 #define KG_ACCEPT_RETRY_MS 100   /* after running out of descriptors */
 #define KG_INTERIM_MAX     32 /* 1xx answers to one request; an upstream with more of them is given up: 502 */
 #define KG_BAN_COMMANDS    16384
@@ -70,6 +70,7 @@ struct kg_request {
     struct kg_chunked chunked;
     bool body_done;  /* all of the request has been received and queued */
     bool keep_alive; /* the connection may carry another request */
+    bool asks_more;  /* …which the client believes, and may have sent */
     bool http10, to_head, idempotent;
     bool upgrade; /* to WebSocket: asked for by the client, and so of the upstream */
     struct kg_trailers trailers_up, trailers_down; /* towards the upstream and the client */
@@ -105,7 +106,7 @@ enum kg_client_state {
     KG_CLIENT_CONNECT,      /* a request waits for its upstream connection */
     KG_CLIENT_RELAY,        /* request and answer are on their way */
     KG_CLIENT_TUNNEL,       /* switched by a 101: bytes both ways */
-    KG_CLIENT_LINGER,       /* answered early: waits for the client to stop sending */
+    KG_CLIENT_LINGER,       /* answered for the last time: waits for the client to stop sending */
     KG_CLIENT_CLOSED,
     KG_CLIENT_STATES,
 };

@@ -194,6 +194,7 @@ static void take_framing(struct kg_client *client, const struct kg_framing *fram
     request->body_left = framing->length;
     request->body_done = framing->body == KG_BODY_NONE;
     request->expects = framing->expect_continue;
+    request->asks_more = framing->keep_alive;
     request->keep_alive = framing->keep_alive && (most == 0 || client->begun < most);
     request->idempotent = is_idempotent(method);
     request->upgrade = kg_tunnel_wanted(framing, method);
