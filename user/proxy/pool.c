@@ -52,8 +52,14 @@ static struct kg_pool_key *new_key(const struct kg_endpoint *endpoint, const str
 
 static void leave_sessions(struct kg_worker *worker, struct kg_pool_key *key)
 {
-    *(key->older ? &key->older->newer : &worker->oldest) = key->newer;
-    *(key->newer ? &key->newer->older : &worker->newest) = key->older;
+    if (key == worker->oldest)
+        worker->oldest = key->newer;
+    if (key == worker->newest)
+        worker->newest = key->older;
+    if (key->older)
+        key->older->newer = key->newer;
+    if (key->newer)
+        key->newer->older = key->older;
     key->older = key->newer = NULL;
     worker->session_count--;
 }
@@ -61,7 +67,10 @@ static void leave_sessions(struct kg_worker *worker, struct kg_pool_key *key)
 static void join_sessions(struct kg_worker *worker, struct kg_pool_key *key)
 {
     key->older = worker->newest;
-    *(key->older ? &key->older->newer : &worker->oldest) = key;
+    if (key->older)
+        key->older->newer = key;
+    else
+        worker->oldest = key;
     worker->newest = key;
     worker->session_count++;
 }
