@@ -88,6 +88,10 @@ static void answer_whole(struct kg_call *call, const json_t *upstream, bool chec
                *target;
         size_t i;
 
+        if (!targets) {
+            kg_reply_message(call, 500, "the database cannot be read");
+            return;
+        }
         json_array_foreach(targets, i, target) add_health(call, target, checked, &total, &available);
         json_decref(targets);
     } while (after != 0);

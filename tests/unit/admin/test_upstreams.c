@@ -2,6 +2,8 @@
 /* Upstreams, targets and their health over the Admin API. */
 #include "fixture.h"
 
+#include <sqlite3.h>
+
 #define NOT_FOUND "{\"message\":\"Not found\"}"
 
 static void make_upstreams(struct api *api)
@@ -228,6 +230,23 @@ static void the_upstream_as_a_whole_has_a_health(void **state)
         "\"weight\":{\"total\":200,\"available\":100,\"unavailable\":100}}}}");
 }
 
+static void health_is_not_told_of_targets_that_cannot_be_read(void **state)
+{
+    struct api *api = *state;
+    char path[128];
+    sqlite3 *db;
+
+    assert_int_equal(status_of(api, "POST", "/upstreams", "{\"name\":\"pool\"}"), 201);
+    snprintf(path, sizeof(path), "%s/keygate.db", api->dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "ALTER TABLE targets RENAME TO away", NULL, NULL, NULL), SQLITE_OK);
+    expect_text(api, "GET", "/upstreams/pool/health", NULL, 500,
+                "{\"message\":\"the database cannot be read\"}");
+    expect_text(api, "GET", "/upstreams/pool/health?balancer_health=1", NULL, 500,
+                "{\"message\":\"the database cannot be read\"}");
+    sqlite3_close(db);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -242,6 +261,7 @@ int main(void)
         TEST(health_shows_each_address),
         TEST(an_operator_says_who_is_healthy),
         TEST(the_upstream_as_a_whole_has_a_health),
+        TEST(health_is_not_told_of_targets_that_cannot_be_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
