@@ -543,6 +543,14 @@ stands_still()
     like '^[0-9a-f]{32}$' "$(upstream_header X-Request-Id "$seen")"
 }
 
+@test "nor are their twins with underscores, which many services take for the same" {
+    local seen
+    seen=$(client_curl /up/echo -H 'X_Forwarded_For: 10.9.8.7' -H 'X_Real_IP: 10.9.8.7' -H 'X-Forwarded_Proto: https' \
+        -H 'X_FORWARDED-HOST: evil' -H 'x_forwarded_port: 443' -H 'X_Forwarded_Prefix: /evil' -H 'X_Forwarded_Path: /evil' \
+        -H 'X_Request_Id: mine' -H 'X_Forwarded_Else: stays')
+    holds '[.headers[] | .[0] | select(contains("_"))] == ["X_Forwarded_Else"]' "$seen"
+}
+
 @test "answers carry Via, the request's id and the latencies, and the upstream's Server" {
     gw_curl /up/echo -D "$T/head" -o "$T/body"
     like 'keygate' "$(header Via "$T/head")"

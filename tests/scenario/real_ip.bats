@@ -106,6 +106,11 @@ V2='\r\n\r\n\0\r\nQUIT\n'
     same 9080 "$(echoed X-Forwarded-Port "$got")"
 }
 
+@test "Forwarded goes on from a trusted proxy, and from nobody else" {
+    same 'for=203.0.113.9' "$(echoed Forwarded "$(gw_curl /up/echo -H 'Forwarded: for=203.0.113.9')")"
+    same '' "$(echoed Forwarded "$(client_curl /up/echo -H 'forwarded: for=203.0.113.9')")"
+}
+
 @test "scheme, host, port and request id of a stranger are replaced" {
     local got id=00112233445566778899aabbccddeeff
     got=$(client_curl /up/echo -H 'X-Forwarded-Proto: https' -H 'X-Forwarded-Host: shop.example' -H 'X-Forwarded-Port: 8443' \
@@ -285,6 +290,32 @@ asked()
     [[ $(server connections_banned) -gt 0 ]]
     same '200 closed' "$(raw 127.0.0.1 9082 'PROXY UNKNOWN\r\nGET /up/echo HTTP/1.0\r\n\r\n')"
     kctl ban delete 203.0.113.70
+}
+
+@test "a ban of whom a PROXY header names resets his connections, and not the proxy's others" {
+    local his others
+    trickled his 203.0.113.71 &
+    his=$!
+    trickled others 203.0.113.72 &
+    others=$!
+    wait_for -t 5 asked_twice trickle:21
+    kctl ban create 203.0.113.71
+    wait "$his" "$others"
+    like 'reset$' "$(<"$T/his")"
+    same '200 closed' "$(<"$T/others")"
+    kctl ban delete 203.0.113.71
+}
+
+# trickled NAME ADDRESS: a slow answer to whom a PROXY header names; how it ended goes to $T/NAME.
+trickled()
+{
+    ns_exec "$GW" /usr/bin/python3 "$BATS_TEST_DIRNAME/raw.py" 127.0.0.1 9082 "PROXY TCP4 $2 127.0.0.1 1 9082\r\n" \
+        'GET /up/trickle:21 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n' >"$T/$1" 2>&1 3>&- 4>&-
+}
+
+asked_twice()
+{
+    [[ $(upstream_curl /counts | jq ".requests.\"$1\" // 0") -eq 2 ]]
 }
 
 is_reset()

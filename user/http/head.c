@@ -275,6 +275,25 @@ bool kg_header_starts(struct kg_slice name, struct kg_slice want)
     return true;
 }
 
+/* A forwarding header's name with an underscore for a dash: CGI, WSGI and others make one variable of both.
+ */
+static bool is_forwarding_twin(struct kg_slice name)
+{
+    static const struct kg_slice names[] = {
+        { "x-forwarded-for", 15 },  { "x-forwarded-proto", 17 }, { "x-forwarded-host", 16 },
+        { "x-forwarded-port", 16 }, { "x-forwarded-path", 16 },  { "x-forwarded-prefix", 18 },
+        { "x-real-ip", 9 },         { "x-request-id", 12 },
+    };
+
+    if (name.len < 9 || kg_lower(name.ptr[0]) != 'x' || !memchr(name.ptr, '_', name.len))
+        return false;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (name.len == names[i].len && kg_header_starts(name, names[i]))
+            return true;
+    }
+    return false;
+}
+
 static bool is_identity(struct kg_slice name)
 {
     if (kg_header_starts(name, KG_SLICE("x-consumer-")))
@@ -319,7 +338,7 @@ enum kg_header_id kg_header_identify(struct kg_slice name)
                 return k->id;
         }
     }
-    return is_identity(name) ? KG_H_IDENTITY : KG_H_OTHER;
+    return is_identity(name) || is_forwarding_twin(name) ? KG_H_IDENTITY : KG_H_OTHER;
 }
 
 bool kg_is_token(struct kg_slice s)

@@ -12,8 +12,7 @@
 
 #define KG_HEADERS_MAX 128 /* no head has more, whatever the limits say */
 
-/* Headers that keygate itself acts on; all others are KG_H_OTHER. Underscore twins of identity headers
- * included. */
+/* Headers that keygate itself acts on; all others are KG_H_OTHER. */
 enum kg_header_id {
     KG_H_OTHER,
     KG_H_HOST,
@@ -36,7 +35,9 @@ enum kg_header_id {
     KG_H_X_REAL_IP,
     KG_H_X_FORWARDED_FOR,
     KG_H_X_FORWARDED, /* -Proto, -Host, -Port, -Path, -Prefix */
-    KG_H_IDENTITY, /* X-Consumer-*, X-Credential-Identifier, X-Anonymous-Consumer, with '-' or '_' anywhere */
+    /* X-Consumer-*, X-Credential-Identifier, X-Anonymous-Consumer, with '-' or '_' anywhere; and twins of the
+     * forwarding headers above, with '_' somewhere. */
+    KG_H_IDENTITY,
 };
 
 struct kg_header {

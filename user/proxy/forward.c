@@ -41,12 +41,20 @@ static bool is_replaced(enum kg_header_id id)
     }
 }
 
-static void put_end_to_end(const struct kg_head *head, struct kg_writer *out)
+/* RFC 7239 says the same as the X- ones, and some services believe it first. It is not written by us. */
+static bool is_forwarded(const struct kg_header *header)
 {
+    return header->id == KG_H_OTHER && kg_slice_eq_nocase(header->name, KG_SLICE("forwarded"));
+}
+
+static void put_end_to_end(const struct kg_client *client, struct kg_writer *out)
+{
+    const struct kg_head *head = &client->worker->head;
+
     for (size_t i = 0; i < head->count; i++) {
         const struct kg_header *header = &head->headers[i];
 
-        if (!header->hop && !is_replaced(header->id))
+        if (!header->hop && !is_replaced(header->id) && (client->trusted || !is_forwarded(header)))
             put_header(out, header->name, header->value);
     }
 }
@@ -183,7 +191,7 @@ bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *
 
     put_request_line(client, policy, path, prefix_len, out);
     put_host(client, framing, out);
-    put_end_to_end(head, out);
+    put_end_to_end(client, out);
     put_forwarded(client, framing, target, kg_slice_of(path.ptr, prefix_len), out);
     put_list(head, KG_H_VIA, KG_SLICE("Via"),
              request->http10 ? KG_SLICE("1.0 keygate") : KG_SLICE("1.1 keygate"), out);

@@ -401,11 +401,20 @@ static void identity_headers_are_known_with_dashes_and_underscores(void **state)
         "X-Anonymous-Consumer",
         "X_ANONYMOUS_CONSUMER",
         "x-anonymous_Consumer",
+        "X_Forwarded_For",
+        "X-Forwarded_Proto",
+        "x_forwarded-HOST",
+        "X_Forwarded_Port",
+        "X_FORWARDED_PATH",
+        "X_Forwarded_Prefix",
+        "X_Real_IP",
+        "x-real_ip",
+        "X_Request_ID",
     };
     static const char *const other[] = {
         "X-Consumer",       "XConsumer-ID",          "X-Consumers-ID", "X-Credential-Identifier-2",
         "X-Credential",     "X-Anonymous-Consumers", "Y-Consumer-ID",  "X-Consume-r",
-        "X-Anonymous-User", "X--Consumer-ID",
+        "X-Anonymous-User", "X--Consumer-ID",        "X_Forwarded_By", "X_Real_I",
     };
 
     for (size_t i = 0; i < sizeof(identity) / sizeof(identity[0]); i++) {
