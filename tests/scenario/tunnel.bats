@@ -28,7 +28,7 @@ setup_file()
 
 start_gateway()
 {
-    start_keygated --set workers=1 --set drain_timeout=3s
+    start_keygated --set workers=1 --set drain_timeout=3s --set 'http.trusted_proxies=[127.0.0.1]'
 }
 
 teardown_file()
@@ -51,10 +51,10 @@ websocket()
     ns_run "$GW" /usr/bin/python3 "$BATS_TEST_DIRNAME/websocket.py" "$@"
 }
 
-# hold NAME: opens a tunnel in the background; $T/NAME.log says what becomes of it.
+# hold NAME [HEADER...]: opens a tunnel in the background; $T/NAME.log says what becomes of it.
 hold()
 {
-    in_background "$1" /usr/bin/python3 "$BATS_TEST_DIRNAME/websocket.py" hold 127.0.0.1:9080/chat
+    in_background "$1" /usr/bin/python3 "$BATS_TEST_DIRNAME/websocket.py" hold 127.0.0.1:9080/chat "${@:2}"
     wait_for says "$1" open
 }
 
@@ -226,6 +226,18 @@ tunnels()
     wait_for tunnels 1
     says other open
     end_of other
+}
+
+@test "a ban of a client behind a trusted proxy ends its tunnels, and nobody else's" {
+    hold banned 'X-Forwarded-For: 203.0.113.5'
+    hold other 'X-Forwarded-For: 203.0.113.6'
+    kctl ban create 203.0.113.5
+    wait_for says banned reset
+    wait_for tunnels 1
+    rm "$T/pids/banned"
+    says other open
+    end_of other
+    kctl ban delete 203.0.113.5
 }
 
 @test "an orderly stop leaves a tunnel its time, and is over when the tunnel is" {

@@ -5,7 +5,7 @@
     websocket.py serve PORT             upgrades whoever asks rightly (any path), echoes messages, answers pings and Close
     websocket.py talk URL [HEADER...]   sends messages of all sizes, checks each echo, closes in order: prints "echoed N"
     websocket.py flood URL BYTES GATE   sends messages of BYTES in all, reads only once the file GATE exists: prints "echoed N"
-    websocket.py hold URL               opens, prints "open", then how it ended: "closed" or "reset"
+    websocket.py hold URL [HEADER...]   opens, prints "open", then how it ended: "closed" or "reset"
 
 URL is HOST:PORT/PATH. A handshake that is refused prints the status.
 """
@@ -180,8 +180,8 @@ def flood(url, total, gate):
     print("echoed", count * len(data))
 
 
-def hold(url):
-    peer = shake_hands(url)
+def hold(url, headers):
+    peer = shake_hands(url, headers)
     peer.sock.settimeout(None)
     print("open", flush=True)
     try:
@@ -201,4 +201,4 @@ elif what == "talk":
 elif what == "flood":
     flood(arguments[0], int(arguments[1]), arguments[2])
 else:
-    hold(arguments[0])
+    hold(arguments[0], arguments[1:])

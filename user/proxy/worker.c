@@ -65,11 +65,26 @@ static void accepted(void *ctx, uint32_t listener, int res, bool more)
     kg_timer_set(&worker->wheel, &worker->accept_timer, worker->now_ms, KG_ACCEPT_RETRY_MS, retry_accept);
 }
 
+/* Whether the connection is this source's alone: made by it, by a PROXY header's word, or a tunnel of its. A
+ * trusted proxy's other connections carry many clients. */
+static bool is_of(const struct kg_client *client, const struct kg_addr *source)
+{
+    bool tunnel = client->state == KG_CLIENT_TUNNEL;
+    const struct kg_addr *whose = tunnel ? kg_request_address(client) : &client->near;
+
+    if (kg_addr_eq(&client->source, source))
+        return true;
+    if (kg_addr_eq(whose, &client->peer))
+        return false;
+    struct kg_addr its = kg_addr_source(whose);
+    return kg_addr_eq(&its, source);
+}
+
 static void reset_source(struct kg_worker *worker, const struct kg_addr *source)
 {
     for (struct kg_client *client = worker->clients, *next; client; client = next) {
         next = client->next;
-        if (kg_addr_eq(&client->source, source))
+        if (is_of(client, source))
             kg_client_reset(client);
     }
 }
