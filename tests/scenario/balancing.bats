@@ -369,6 +369,16 @@ server_figure()
     wait_for logged '127.0.0.1 (127.0.0.1:8001) is unhealthy and gets no requests (in a row: 3 bad statuses'
 }
 
+@test "a client that waits for 100 Continue and sends no body takes no target out" {
+    local waits='Host: a\r\nContent-Length: 5\r\n'
+
+    upstream '{"healthchecks": {"passive": {"unhealthy": {"timeouts": 1}}}}' '{"retries": 0, "read_timeout": 300}' 127.0.0.1:8001
+    like '^504' "$(raw 127.0.0.1 9080 "POST /$UP/silent HTTP/1.1\r\n${waits}Expect: 100-continue\r\n\r\n")"
+    same '200 1' "$(statuses 1 /echo)"
+    like '^504' "$(raw 127.0.0.1 9080 "POST /$UP/silent HTTP/1.1\r\n$waits\r\nhello")"
+    same '503 1' "$(statuses 1 /echo)"
+}
+
 @test "an active check takes a target out and brings it back" {
     upstream '{"healthchecks": {"active": {"http_path": "/health", "timeout": 1, "healthy": {"interval": 0.1, "successes": 2},
         "unhealthy": {"interval": 0.1, "http_failures": 2, "tcp_failures": 2, "timeouts": 2}}}}' '{"retries": 0}'

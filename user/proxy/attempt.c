@@ -77,11 +77,18 @@ static bool try_another(struct kg_client *client)
     return true;
 }
 
+/* Silence towards a client that sends nothing itself until it is told to go on: a target that knows no 100
+ * Continue may be waiting for the body, so that anybody could take it out. */
+static bool waits_in_vain(const struct kg_request *request)
+{
+    return request->expects && request->upstream && request->upstream->state == KG_UPSTREAM_HEAD;
+}
+
 static void report_failure(const struct kg_request *request, enum kg_failure failure)
 {
     const struct kg_endpoint *endpoint = request->choice.endpoint;
 
-    if (endpoint)
+    if (endpoint && !(failure == KG_FAILED_TIMEOUT && waits_in_vain(request)))
         kg_health_failed(&request->service->balancer->passive, endpoint->peer, failure);
 }
 
