@@ -475,7 +475,7 @@ static void on_failed(struct kg_sock *sock, int error)
      * Sending failed: it takes no more of the request, but its answer may lie there to be read; receiving
      * will tell. That will not tell of a reset again; EPIPE is one behind an orderly end.
      */
-    if (sock->receiving && error != -EPROTO) {
+    if ((sock->receiving || sock->starved) && error != -EPROTO) {
         upstream->deaf = true;
         upstream->broken = error != -EPIPE;
         return;
