@@ -129,10 +129,10 @@ db = sqlite3.connect(sys.argv[1])
 services = [str(uuid.uuid4()) for _ in range(1000)]
 db.executemany("INSERT INTO services (id, name, protocol, host, port, retries, connect_timeout, write_timeout, read_timeout, enabled,"
                " created_at, updated_at) VALUES (?, ?, 'http', ?, 8001, 0, 1000, 1000, 1000, 1, 1, 1)",
-               [(id, f"s{n}", f"n{n}.test") for n, id in enumerate(services)])
+               [(id, f"many{n}", f"n{n}.test") for n, id in enumerate(services)])
 db.executemany("INSERT INTO routes (id, name, service, protocols, paths, regex_priority, https_redirect_status_code, strip_path,"
                " preserve_host, created_at, updated_at) VALUES (?, ?, ?, '[\"http\"]', ?, 0, 426, 1, 0, 1, 1)",
-               [(str(uuid.uuid4()), f"r{n}", services[n % 1000], f'["/r{n}/"]') for n in range(4000)])
+               [(str(uuid.uuid4()), f"many{n}", services[n % 1000], f'["/r{n}/"]') for n in range(4000)])
 db.commit()
 PYTHON
 }
