@@ -3,6 +3,7 @@
 #include "world.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +25,49 @@ static void choose_ending(struct client *client)
 /* Whether an answer may come before the request has been sent to its end. */
 static bool answers_early(const struct plan *plan)
 {
-    return plan->body != FRAMED_NONE && (plan->early || plan->flaw != FLAW_NONE);
+    return plan->body != FRAMED_NONE && (plan->early || plan->flaw != FLAW_NONE || plan->too_large);
+}
+
+/* The header of the PROXY protocol, and whom it makes of the client. */
+static void introduce(struct client *client)
+{
+    static const char signature[] = "\r\n\r\n\0\r\nQUIT\n";
+    unsigned number = client->number + 1;
+    char peer[64], said[64] = "";
+
+    snprintf(peer, sizeof(peer), "10.0.0.%u", number);
+    snprintf(client->near, sizeof(client->near), "%s", peer);
+    client->misintroduced = world.proxied && world.rough && rnd_chance(&sim.rnd, 10);
+    if (client->misintroduced) {
+        text_print(&client->intro, rnd_chance(&sim.rnd, 50) ? "PROXY TCP4 nobody\r\n" : "GET / HTTP/1.1\r\n");
+    } else if (world.proxied) {
+        switch (rnd_below(&sim.rnd, 5)) {
+        case 0:
+            snprintf(said, sizeof(said), "192.0.2.%u", number);
+            text_print(&client->intro, "PROXY TCP4 %s 192.0.2.254 5555 80\r\n", said);
+            break;
+        case 1:
+            snprintf(said, sizeof(said), "2001:db8::%u", number);
+            text_print(&client->intro, "PROXY TCP6 %s 2001:db8::ffff 5555 80\r\n", said);
+            break;
+        case 2:
+            text_print(&client->intro, "PROXY UNKNOWN\r\n");
+            break;
+        case 3:
+            snprintf(said, sizeof(said), "10.0.0.%u", 200 + number);
+            text_add(&client->intro, signature, 12);
+            text_add(&client->intro, "\x21\x11\0\x0c\x0a\0\0", 7);
+            text_add(&client->intro, &(uint8_t){ (uint8_t)(200 + number) }, 1);
+            text_add(&client->intro, "\x0a\0\0\1\x10\x10\0\x50", 8);
+            break;
+        default:
+            text_add(&client->intro, signature, 12);
+            text_add(&client->intro, "\x20\0\0\0", 4);
+        }
+    }
+    if (said[0] && world_trusts(peer))
+        snprintf(client->near, sizeof(client->near), "%s", said);
+    client->trusted = world_trusts(client->near);
 }
 
 void client_begin(struct client *client, uint32_t number)
@@ -33,15 +76,25 @@ void client_begin(struct client *client, uint32_t number)
 
     memset(client, 0, sizeof(*client));
     client->number = number;
+    introduce(client);
     client->count = rnd_between(&sim.rnd, 1, WORLD_REQUESTS);
     for (unsigned i = 0; i < client->count; i++) {
-        client->plans[i] = plan_of(number * WORLD_REQUESTS + i, world.rough);
-        early |= answers_early(&client->plans[i]);
+        struct plan *plan = &client->plans[i];
+
+        *plan = plan_of(number * WORLD_REQUESTS + i, world.rough);
+        early |= answers_early(plan);
         client->starts[i] = client->out.len;
-        plan_request(&client->plans[i], &client->out);
+        client->bodies[i] = client->out.len + plan_request(plan, &client->out);
+        /* Nothing comes behind a tunnel. */
+        if (plan->accepted)
+            client->count = i + 1;
     }
     client->starts[client->count] = client->out.len;
+    const struct plan *last = &client->plans[client->count - 1];
+    if (last->accepted)
+        plan_add_bytes(&client->out, last->tag, false, last->up_len);
     choose_ending(client);
+    client->impatient = rnd_chance(&sim.rnd, 20);
     client->pipelines = client->ending == ENDS_HALF || rnd_chance(&sim.rnd, 40);
     /* Who reads slowly may miss an answer that could not wait for it (RFC 9112, 9.6). */
     client->slow = (world.rough || !early) && rnd_chance(&sim.rnd, 15);
@@ -63,13 +116,16 @@ static void leave(struct client *client, bool reset)
 
 static bool own_answer_fits(const struct client *client, const struct plan *plan, unsigned status)
 {
-    if (plan->flaw == FLAW_KEY && status == 401)
+    if ((plan->flaw == FLAW_KEY && status == 401) || (plan->too_large && status == 413))
         return true;
     if (plan->flaw == FLAW_PATH && status == 404)
         return true;
     if (plan->flaw == FLAW_GARBAGE)
         return status == 400 || status == 408;
     if (plan->flaw == FLAW_CHUNK && status == 400)
+        return true;
+    /* Banned where a trusted proxy says that it is. */
+    if (world.rough && status == 403 && world.trust != TRUST_NOBODY)
         return true;
     return world.rough && (status == 408 || (plan->flaw != FLAW_KEY && plan->flaw != FLAW_PATH &&
                                              (status == 502 || status == 503 || status == 504)));
@@ -108,8 +164,19 @@ static void check_head(struct client *client)
              in->tag / WORLD_REQUESTS);
     if (in->status < 200 && plan->http10)
         fail(client, "an interim answer to HTTP/1.0");
-    if (in->status >= 200 && (!service_answers(plan) || in->status != plan->status))
+    if (in->status == 100 && !plan->expects)
+        fail(client, "told to continue what does not wait");
+    if (in->status == 101 && !in->upgrades)
+        fail(client, "101 does not say to what");
+    client->continued |= in->status == 100;
+    bool final = in->status >= 200 || in->status == 101;
+    if (final && (!service_answers(plan) || in->status != plan->status))
         fail(client, "answered %u, which the service did not say", in->status);
+}
+
+static bool takes_trailer(const struct plan *plan)
+{
+    return plan->answer_trailer && plan->te && !plan->http10 && !plan->is_head;
 }
 
 static void check_whole(struct client *client)
@@ -118,6 +185,7 @@ static void check_whole(struct client *client)
 
     if (!client->in.tagged) {
         world.own++;
+        world.too_large += client->in.status == 413;
         return;
     }
     if (plan->mishap == MISHAP_CUT || plan->mishap == MISHAP_CUT_HARD)
@@ -125,7 +193,10 @@ static void check_whole(struct client *client)
     if (client->in.body != plan->answer_len)
         fail(client, "an answer of %llu bytes instead of %u", (unsigned long long)client->in.body,
              plan->answer_len);
+    if (client->in.trailer != takes_trailer(plan))
+        fail(client, "a trailer %s", takes_trailer(plan) ? "is lost" : "out of nothing");
     world.whole++;
+    world.trailers += client->in.trailer;
 }
 
 static void one_answered(struct client *client)
@@ -136,6 +207,8 @@ static void one_answered(struct client *client)
     client->ended = client->in.says_close;
     client->answered++;
     client->interims = 0;
+    world.continued += client->continued;
+    client->continued = false;
     if (client->ended)
         return;
     if (client->answered < client->count)
@@ -144,9 +217,37 @@ static void one_answered(struct client *client)
         message_begin(&client->in, true, false);
 }
 
+/* Bytes behind a 101. */
+static void take_passed(struct client *client, const char *ptr, size_t len)
+{
+    const struct plan *plan = &client->plans[client->count - 1];
+
+    for (size_t i = 0; i < len; i++) {
+        if (ptr[i] != plan_byte(plan->tag, true, client->passed++))
+            fail(client, "byte %llu of a tunnel is wrong", (unsigned long long)client->passed - 1);
+    }
+    if (client->passed > plan->down_len)
+        fail(client, "a tunnel of %llu bytes instead of %u", (unsigned long long)client->passed,
+             plan->down_len);
+}
+
+static void begin_tunnel(struct client *client)
+{
+    sim_trace("client %u, request %u: a tunnel", client->number, client->answered);
+    client->tunnel = true;
+    client->answered++;
+    world.tunnels++;
+}
+
 static void take(struct client *client, const char *ptr, size_t len)
 {
+    if (client->misintroduced)
+        fail(client, "an answer although nobody knows whom to");
     while (len > 0) {
+        if (client->tunnel) {
+            take_passed(client, ptr, len);
+            return;
+        }
         /* Asked by a head that never ended, who may know that it was HEAD? */
         if (client->ended && client->in.status == 408 && client->in.to_head)
             return;
@@ -166,6 +267,10 @@ static void take(struct client *client, const char *ptr, size_t len)
             continue;
         if (client->in.status >= 200) {
             one_answered(client);
+            continue;
+        }
+        if (client->in.status == 101) {
+            begin_tunnel(client);
             continue;
         }
         if (++client->interims > WORLD_INTERIMS)
@@ -196,13 +301,33 @@ static void judge_end(struct client *client, bool orderly)
 
 /* ---- moving ---- */
 
-static bool send_some(struct client *client)
+/* How far it sends for now. */
+static size_t may_send(const struct client *client)
 {
     size_t until = client->stop;
 
-    if (!client->pipelines && client->answered < client->count &&
-        client->starts[client->answered + 1] < until)
-        until = client->starts[client->answered + 1];
+    if (client->tunnel)
+        return until;
+    /* What it pipelines waits for 100 Continue as well. */
+    for (unsigned i = client->answered; i < client->count; i++) {
+        const struct plan *plan = &client->plans[i];
+        size_t to = SIZE_MAX;
+
+        if (plan->expects && !client->impatient && !(i == client->answered && client->continued))
+            to = client->bodies[i];
+        else if (!client->pipelines || (plan->accepted && !plan->eager))
+            to = client->starts[i + 1];
+        if (to != SIZE_MAX)
+            return to < until ? to : until;
+    }
+    bool all = client->answered < client->count || client->starts[client->count] > until;
+    return all ? until : client->starts[client->count];
+}
+
+static bool send_some(struct client *client)
+{
+    size_t until = may_send(client);
+
     if (client->deaf || client->ended || client->sent >= until)
         return false;
     int rc = wire_send(client->wire, client->out.ptr + client->sent, world_piece(until - client->sent));
@@ -215,6 +340,12 @@ static bool send_some(struct client *client)
     return true;
 }
 
+static void tell_end(struct client *client)
+{
+    client->told_end = true;
+    wire_shutdown(client->wire);
+}
+
 /* All that it wanted to send is sent: true when it leaves. */
 static bool stop_sending(struct client *client)
 {
@@ -222,17 +353,48 @@ static bool stop_sending(struct client *client)
         return false;
     client->stopped = true;
     if (client->ending == ENDS_HALF)
-        wire_shutdown(client->wire);
+        tell_end(client);
     if (client->ending == ENDS_MIDWAY || client->ending == ENDS_HARD)
         leave(client, client->ending == ENDS_HARD);
     return client->finished;
 }
 
+/* The service has ended its way through the tunnel, or the tunnel has broken. */
+static void hear_end(struct client *client, bool orderly)
+{
+    const struct plan *plan = &client->plans[client->count - 1];
+
+    client->heard_end = true;
+    if (!world.rough && (!orderly || client->passed != plan->down_len))
+        fail(client, "a tunnel %s after %llu bytes", orderly ? "ends" : "breaks",
+             (unsigned long long)client->passed);
+    if (!orderly)
+        leave(client, false);
+}
+
+/* In a tunnel: ends its own way when the time has come, and leaves when both have ended. */
+static bool end_tunnel(struct client *client)
+{
+    const struct plan *plan = &client->plans[client->count - 1];
+    bool said = client->sent == client->out.len;
+
+    if (!client->tunnel || client->finished)
+        return false;
+    if (said && !client->told_end && (!plan->service_ends_first || client->heard_end))
+        tell_end(client);
+    if (!client->heard_end || !(client->told_end || client->deaf || client->stopped))
+        return false;
+    leave(client, false);
+    return true;
+}
+
 static bool read_some(struct client *client)
 {
     char bytes[4096];
-    int rc = wire_recv(client->wire, bytes, world_piece(sizeof(bytes)));
 
+    if (client->heard_end)
+        return false;
+    int rc = wire_recv(client->wire, bytes, world_piece(sizeof(bytes)));
     if (rc == -EAGAIN)
         return false;
     if (rc > 0) {
@@ -242,6 +404,10 @@ static bool read_some(struct client *client)
             client->wake_ns = sim.now_ns + rnd_below(&sim.rnd, world.rough ? 2000000000 : 50000000);
         return true;
     }
+    if (client->tunnel) {
+        hear_end(client, rc == 0 && !client->broken);
+        return true;
+    }
     judge_end(client, rc == 0 && !client->broken);
     leave(client, false);
     return true;
@@ -249,13 +415,28 @@ static bool read_some(struct client *client)
 
 static bool arrive(struct client *client)
 {
-    struct sim_sock *sock = sim_connect(WORLD_PORT, 0x0a000001 + client->number);
-
-    if (!sock && !world.rough)
+    client->sock = sim_connect(WORLD_PORT, 0x0a000001 + client->number);
+    if (!client->sock && !world.rough)
         fail(client, "nobody listens");
-    client->finished = !sock;
-    if (sock)
-        client->wire = world.tls_clients ? wire_client(sock) : wire_plain(sock);
+    client->finished = !client->sock;
+    return true;
+}
+
+/* The PROXY header, in the clear also where TLS comes behind it. */
+static bool send_introduction(struct client *client)
+{
+    size_t left = client->intro.len - client->introduced;
+    int rc =
+        left > 0 ? sim_sock_send(client->sock, client->intro.ptr + client->introduced, world_piece(left)) : 0;
+
+    if (rc == -EAGAIN)
+        return false;
+    client->introduced += rc > 0 ? (size_t)rc : left;
+    client->broken |= rc == -ECONNRESET;
+    client->deaf |= rc < 0;
+    if (client->introduced == client->intro.len)
+        client->wire =
+            world.tls_clients && !client->deaf ? wire_client(client->sock) : wire_plain(client->sock);
     return true;
 }
 
@@ -263,15 +444,19 @@ bool client_step(struct client *client)
 {
     if (client->finished || client->wake_ns > sim.now_ns)
         return false;
-    if (!client->wire)
+    if (!client->sock)
         return arrive(client);
+    if (!client->wire)
+        return send_introduction(client);
     if (rnd_chance(&sim.rnd, 30))
         return true;
     bool moved = send_some(client);
     if (stop_sending(client))
         return true;
     moved |= read_some(client);
-    if (!client->finished && client->answered == client->count && client->ending == ENDS_AFTER) {
+    moved |= end_tunnel(client);
+    if (!client->finished && !client->tunnel && client->answered == client->count &&
+        client->ending == ENDS_AFTER) {
         leave(client, false);
         moved = true;
     }

@@ -15,7 +15,7 @@ void message_begin(struct message *message, bool answer, bool to_head)
     message->state = MESSAGE_HEAD_LINES;
     message->head_len = message->line_len = 0;
     message->status = 0;
-    message->tagged = message->says_close = false;
+    message->tagged = message->says_close = message->trailer = false;
     message->tag = 0;
     message->left = message->body = 0;
     message->fault = NULL;
@@ -81,6 +81,7 @@ static void end_head(struct message *message)
     message->tag = tag ? (uint32_t)strtoul(tag, NULL, 10) : 0;
     const char *connection = message_header(message, "Connection");
     message->says_close = connection && strcasecmp(connection, "close") == 0;
+    message->upgrades = connection && strcasestr(connection, "upgrade") && message_header(message, "Upgrade");
     frame(message);
 }
 
@@ -111,8 +112,13 @@ static void chunk_line(struct message *message)
         message->state = MESSAGE_CHUNK_SIZE;
         return;
     default:
-        if (empty)
+        if (empty) {
             message->state = MESSAGE_DONE;
+            return;
+        }
+        if (strcmp(message->line, "X-Trailer: t") != 0 || message->trailer)
+            message->fault = "a trailer that may not pass, or twice the same";
+        message->trailer = true;
     }
 }
 

@@ -45,14 +45,34 @@ enum flaw {
     FLAW_CHUNK,   /* a chunk that is none: 400, or a cut */
 };
 
+/* Which way a request goes: to one service, or to one of several behind an upstream. */
+enum where { TO_ONE, TO_TURNS, TO_LIGHTEST, TO_HASHED, TO_WATCHED, WHERES };
+
+/* What an X-Forwarded-For in a request says. */
+enum forwarded { FORWARDED_NOT, FORWARDED_ONE, FORWARDED_TWO };
+
 struct plan {
     uint32_t tag;
+    enum where where;
     const char *method;
     bool is_head, idempotent, http10, keep_alive;
     enum flaw flaw;
     enum framing body;
     uint32_t body_len;
+    bool too_large;     /* 413, or a cut */
+    bool expects;       /* 100 Continue, and waits for it */
+    bool trailer;       /* behind a chunked body; that of the answer is told by answer_trailer */
+    bool te;            /* takes trailers */
+    bool other_upgrade; /* to what does not go through */
+    enum forwarded forwarded;
+    /* An upgrade to WebSocket, and the lengths of both ways behind the 101; `eager`: the client does not wait
+     * for that. */
+    bool tunnel, accepted, eager, service_ends_first;
+    uint32_t up_len, down_len;
     /* The answer. */
+    enum mishap first_try; /* of the first one; the others go well, but for `mishap` */
+    bool no_continue;      /* 100 does not come */
+    bool answer_trailer;
     unsigned status, interims;
     enum framing answer;
     uint32_t answer_len;     /* bytes of body that come */
@@ -62,10 +82,18 @@ struct plan {
     uint32_t cut_at; /* byte of the answer, modulo its length */
 };
 
-/* All clients speak HTTP/1.0, and the service ends every answer by closing: for tests of just that. */
-extern bool plan_old_ways;
-/* A body that only the connection's end delimits may be cut, because that is told. */
-extern bool plan_cuts_told;
+/* What holds for all plans of a schedule. */
+struct plan_rules {
+    bool old_ways;  /* all clients speak HTTP/1.0, and the service ends every answer by closing */
+    bool cuts_told; /* a body that only the connection's end delimits may be cut, because that is told */
+    bool failover;  /* requests to an upstream meet first tries that fail */
+    uint32_t max_body;
+};
+
+extern struct plan_rules plan_rules;
+
+/* The path of a way's route. */
+extern const char *const plan_paths[WHERES];
 
 /*
  * Bytes that a service sends when nobody has asked are told from an answer by their time alone: they are
@@ -75,8 +103,11 @@ extern bool plan_cuts_told;
 bool stray_is_told(const struct sim_faults *faults);
 /* The plan of a request's number in this schedule. */
 struct plan plan_of(uint32_t tag, bool rough);
-void plan_request(const struct plan *plan, struct text *out);
+/* How many bytes of it are its head. */
+size_t plan_request(const struct plan *plan, struct text *out);
 void plan_answer(const struct plan *plan, struct text *out);
+/* Bytes of a body, or of one way through a tunnel, from its start. */
+void plan_add_bytes(struct text *out, uint32_t tag, bool answer, size_t len);
 /* The byte at an offset of a body of this request; answers differ from questions. */
 char plan_byte(uint32_t tag, bool answer, uint64_t at);
 
@@ -100,7 +131,7 @@ struct message {
     size_t head_len, line_len;
     char line[64];
     unsigned status;
-    bool tagged, says_close;
+    bool tagged, says_close, upgrades, trailer;
     uint32_t tag;
     uint64_t left, body;
     const char *fault; /* why it cannot be right */

@@ -63,6 +63,8 @@ struct sim {
     bool (*world_step)(void);
     uint64_t (*world_wake_ns)(void);
     void (*world_connected)(struct sim_sock *far, uint16_t port);
+    /* What becomes of one that goes to this port: 0, -errno, or 1 when it hangs. */
+    int (*world_refuses)(uint16_t port);
     /* Receive buffers are about to go: the worker must have given up all it held. */
     void (*ring_ends)(struct io_uring *uring);
 };
@@ -92,7 +94,7 @@ struct sim_sock {
     uint32_t addr; /* IPv4 of the far end, host order */
     char *rx;      /* circular */
     size_t start, len, room;
-    uint64_t acked;        /* bytes that have reached the other end */
+    uint64_t acked, read;  /* bytes that have reached the other end, and that this one has read */
     int error;             /* told once */
     bool done;             /* FIN has come */
     bool no_recv, no_send; /* shut down */

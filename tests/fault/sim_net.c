@@ -153,6 +153,7 @@ int sim_sock_recv(struct sim_sock *sock, void *to, size_t len)
             ((char *)to)[i] = sock->rx[(sock->start + i) % sock->room];
         sock->start = (sock->start + part) % sock->room;
         sock->len -= part;
+        sock->read += part;
         return (int)part;
     }
     if (sock->done)
@@ -305,15 +306,19 @@ int __wrap_setsockopt(int fd, int level, int name, const void *value, socklen_t 
     return 0;
 }
 
-/* Only ever asked for TCP_INFO. */
+/* Only ever asked how much of what was sent has arrived. */
 int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
 {
-    const struct sim_sock *sock = sim_sock_of(fd);
-    struct tcp_info info = { .tcpi_bytes_acked = sock ? sock->acked : 0 };
+    struct sim_sock *sock = sim_sock_of(fd);
+    struct tcp_info info = { 0 };
 
     if (!sock)
         return __real_getsockopt(fd, level, name, value, len);
-    memcpy(value, &info, *len < sizeof(info) ? *len : sizeof(info));
+    if (level != IPPROTO_TCP || name != TCP_INFO)
+        sim_fail("getsockopt(2) of %d is not simulated", name);
+    info.tcpi_bytes_acked = sock->acked;
+    *len = *len < sizeof(info) ? *len : sizeof(info);
+    memcpy(value, &info, *len);
     return 0;
 }
 

@@ -393,10 +393,13 @@ static void check_patience(const struct op *op)
     }
 }
 
-static int connect_result(void)
+static int connect_result(uint16_t port)
 {
     static const int errors[] = { -ECONNREFUSED, -ETIMEDOUT, -ENETUNREACH, -ECONNRESET };
+    int refused = sim.world_refuses(port);
 
+    if (refused)
+        return refused;
     if (sim_chance(sim.faults.connect_hangs))
         return 1; /* until it is cancelled */
     return sim_chance(sim.faults.no_connect) ? errors[rnd_below(&sim.rnd, 4)] : 0;
@@ -416,8 +419,8 @@ static void describe(struct op *op, const struct io_uring_sqe *sqe)
         check_patience(op);
         return;
     case IORING_OP_CONNECT:
-        op->res = connect_result();
         op->fd = ntohs(((const struct sockaddr_in *)(uintptr_t)sqe->addr)->sin_port);
+        op->res = connect_result((uint16_t)op->fd);
         return;
     case IORING_OP_ACCEPT:
         op->multishot = sqe->ioprio & IORING_ACCEPT_MULTISHOT;

@@ -3,7 +3,7 @@
  * The whole proxy room, one worker, on a simulated kernel and in a simulated world: thousands of schedules
  * that differ in everything chance can choose. After each of them everything is given back.
  *
- *   FAULT_SCHEDULES=n  how many of each kind
+ *   FAULT_SCHEDULES=n  how many of each kind; FAULT_FIRST=n: from which seed on
  *   FAULT_SEED=n       this one alone, of FAULT_PROFILE; FAULT_TRACE=1 shows what happens
  */
 #include <stdarg.h>
@@ -11,17 +11,16 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include "stage.h"
 #include "world.h"
 
 #include "base/log.h"
-#include "model/model.h"
 #include "proxy/internal.h"
 
 #include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define SCHEDULES   1500
@@ -37,7 +36,6 @@ struct profile {
 
 static struct {
     struct kg_proxy_config config;
-    struct kg_model *models[2]; /* the service by http, and by https */
     struct kg_snapshot *snapshots[2];
     struct kg_worker *worker;
     sem_t ended;
@@ -91,27 +89,11 @@ static void choose_tls(bool tls)
 
     world.tls_clients = sides & 1;
     world.tls_service = sides & 2;
-    test.config.listen[0].tls = world.tls_clients;
-    plan_cuts_told = world.tls_service;
+    plan_rules.cuts_told = world.tls_service;
     if (!world.tls_service || rnd_chance(&sim.rnd, 50))
         return;
     sim.faults.late = sim.faults.refuse = sim.faults.again = 0;
     sim.faults.at_once = 100;
-}
-
-static void choose_config(bool rough)
-{
-    struct kg_proxy_config *config = &test.config;
-
-    config->buffers = 1u << rnd_between(&sim.rnd, 1, 5);
-    config->buffer_size = 1u << rnd_between(&sim.rnd, 8, 12);
-    config->max_connections = rough && rnd_chance(&sim.rnd, 20) ? rnd_between(&sim.rnd, 1, 3) : 64;
-    config->max_idle = rnd_below(&sim.rnd, 4);
-    config->header_timeout_ms = rough ? rnd_between(&sim.rnd, 100, 5000) : 60000;
-    config->keepalive_timeout_ms = rough ? rnd_between(&sim.rnd, 100, 10000) : 60000;
-    config->body_timeout_ms = rough ? rnd_between(&sim.rnd, 100, 5000) : 60000;
-    config->send_timeout_ms = rough ? rnd_between(&sim.rnd, 100, 5000) : 60000;
-    config->idle_timeout_ms = rnd_between(&sim.rnd, 100, 10000);
 }
 
 /* ---- the control thread, whose part the simulated kernel plays in the worker's own wait ---- */
@@ -218,12 +200,12 @@ static void run_schedule(const struct profile *profile, uint64_t seed)
     sim.steps = 0;
     wire_begin();
     sim.now_ns = 1000000000000ull + rnd_below(&sim.rnd, 1000000000);
-    plan_old_ways = false;
+    plan_rules = (struct plan_rules){ 0 };
     choose_faults(rough);
     if (profile->change)
         profile->change(&sim.faults);
     choose_tls(profile->tls);
-    choose_config(rough);
+    stage_set(&test.config, rough);
     test.begun_ns = sim.now_ns;
     test.accepted = test.told_to_end = false;
     test.surprises = rough && rnd_chance(&sim.rnd, 60) ? rnd_between(&sim.rnd, 1, 2000) : 0;
@@ -232,13 +214,14 @@ static void run_schedule(const struct profile *profile, uint64_t seed)
     sim_net_begin();
     world_begin(rough);
     for (int i = 0; i < 2; i++)
-        test.snapshots[i] = kg_model_snapshot(test.models[world.tls_service]);
+        test.snapshots[i] = stage_snapshot();
     int fd = sim_listen(WORLD_PORT);
     test.worker = kg_worker_new(&test.config, 0, &fd);
     if (kg_worker_start(test.worker, test.snapshots[0], &err))
         sim_fail("%s", err.text);
     sem_wait(&test.ended);
     kg_worker_stop(test.worker);
+    stage_check(&test.config, test.snapshots[0]);
     end_schedule();
     sim.profile = NULL;
 }
@@ -262,7 +245,7 @@ static void refuse_often(struct sim_faults *faults)
 /* Sends that fail under bodies that only the connection's end delimits. */
 static void fail_sends(struct sim_faults *faults)
 {
-    plan_old_ways = true;
+    plan_rules.old_ways = true;
     faults->no_send = 15;
     faults->no_connect = faults->connect_hangs = faults->no_accept = faults->no_socket = faults->jump = 0;
 }
@@ -275,10 +258,20 @@ static const struct profile gentle = { "gentle", false, false, NULL }, rough = {
 static const struct profile *const profiles[] = { &gentle,     &rough,  &refusing,
                                                   &unsendable, &secret, &rough_secret };
 
+static unsigned first_seed(void)
+{
+    const char *text = getenv("FAULT_FIRST");
+
+    return text ? (unsigned)strtoul(text, NULL, 10) : 1;
+}
+
 static void run_schedules(const struct profile *profile, unsigned count)
 {
-    world.whole = world.own = world.cuts = world.retries = 0;
-    for (unsigned seed = 1; seed <= count; seed++)
+    unsigned first = first_seed();
+
+    world.whole = world.own = world.cuts = world.retries = world.elsewhere = world.tunnels = world.too_large =
+        world.continued = world.trailers = 0;
+    for (unsigned seed = first; seed - first < count; seed++)
         run_schedule(profile, seed);
 }
 
@@ -287,6 +280,8 @@ static void what_can_be_hidden_from_clients_is_hidden(void **state)
     run_schedules(&gentle, schedules());
     assert_true(world.whole > schedules());
     assert_int_equal(world.cuts, 0);
+    assert_true(world.elsewhere > 0 && world.tunnels > 0 && world.too_large > 0);
+    assert_true(world.continued > 0 && world.trailers > 0);
 }
 
 static void whatever_happens_nothing_is_left_mixed_up_or_told_twice(void **state)
@@ -294,6 +289,7 @@ static void whatever_happens_nothing_is_left_mixed_up_or_told_twice(void **state
     run_schedules(&rough, schedules());
     assert_true(world.whole > schedules() / 2);
     assert_true(world.own > 0 && world.cuts > 0);
+    assert_true(world.retries > 0 && world.tunnels > 0 && world.too_large > 0);
 }
 
 static void submissions_that_are_refused_are_made_again(void **state)
@@ -335,48 +331,6 @@ static void the_schedule_asked_for_ends_well(void **state)
     fail_msg("there is no profile %s", name);
 }
 
-static void put(struct kg_model *model, enum kg_entity_id entity, const char *json)
-{
-    json_error_t error;
-    json_t *object = json_loads(json, 0, &error);
-
-    assert_non_null(object);
-    kg_model_put(model, entity, object);
-    json_decref(object);
-}
-
-#define ID(n) "00000000-0000-4000-8000-0000000000" #n
-
-#define SERVICE(protocol)                                                                                    \
-    "{\"id\":\"" ID(01) "\",\"name\":\"s\",\"host\":\"127.0.0.1\",\"port\":9000,\"protocol\":\"" protocol    \
-                        "\",\"path\":null,\"enabled\":true,\"connect_timeout\":2000,\"write_timeout\":5000," \
-                        "\"read_timeout\":5000,\"retries\":1,\"tls_verify\":false}"
-
-static struct kg_model *new_model(bool tls)
-{
-    struct kg_key_hasher *hasher = kg_key_hasher_new(test.config.index_key);
-    uint8_t mac[32];
-
-    struct kg_model *model = kg_model_new(NULL);
-
-    put(model, KG_SERVICES, tls ? SERVICE("https") : SERVICE("http"));
-    put(model, KG_ROUTES,
-        "{\"id\":\"" ID(11) "\",\"name\":\"r\",\"paths\":[\"/there\"],\"hosts\":null,\"methods\":null,"
-                            "\"protocols\":[\"http\",\"https\"],\"strip_path\":false,\"preserve_host\":false,"
-                            "\"service\":{\"id\":\"" ID(01) "\"}}");
-    kg_model_put_consumer(model, ID(21), "alice", NULL);
-    kg_key_hasher_mac(hasher, KG_SLICE("right"), mac);
-    kg_model_put_credential(model, ID(31), ID(21), mac, 0);
-    kg_key_hasher_free(hasher);
-    put(model, KG_PLUGINS,
-        "{\"id\":\"" ID(
-            41) "\",\"name\":\"key-auth\",\"enabled\":true,\"service\":null,\"route\":null,"
-                "\"consumer\":null,\"protocols\":[\"http\",\"https\"],\"config\":{\"key_names\":[\"apikey\"],"
-                "\"key_in_header\":true,\"key_in_query\":true,\"key_in_body\":false,"
-                "\"hide_credentials\":false,\"run_on_preflight\":true,\"anonymous\":null,\"realm\":null}}");
-    return model;
-}
-
 /* A broken assertion, or a sanitizer's finding: which schedule was it? */
 static void on_abort(int signal)
 {
@@ -387,40 +341,24 @@ static void on_abort(int signal)
 
 static int set_up(void **state)
 {
-    struct kg_error err;
-
     signal(SIGABRT, on_abort);
     signal(SIGPIPE, SIG_IGN);
     sem_init(&test.ended, 0, 0);
-    test.config.listen[0] = (struct kg_listen_addr){ .addr = { .family = 4 }, .port = WORLD_PORT };
-    test.config.listen_count = 1;
-    test.config.limits = (struct kg_head_limits){ .line = 8192, .bytes = 16384, .headers = 100 };
-    test.config.consumer_slots = 8;
-    test.config.admission = kg_admission_new(0, 0);
-    kg_log_set_level(KG_LOG_ERROR);
-    wire_set_up();
-    test.config.tls.min_version = TLS1_2_VERSION;
-    test.config.tls.identity = kg_tls_identity_self_signed("gateway", &err);
-    test.config.tls.tickets = kg_tls_tickets_new();
-    test.config.control_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     sim.world_step = step;
     sim.world_wake_ns = world_wake_ns;
     sim.world_connected = world_connected;
+    sim.world_refuses = world_refuses;
     sim.ring_ends = ring_ends;
     sim.trace = getenv("FAULT_TRACE") != NULL;
-    kg_policies_register();
-    for (int i = 0; i < 2; i++)
-        test.models[i] = new_model(i == 1);
+    kg_log_set_level(KG_LOG_ERROR);
+    wire_set_up();
+    stage_open(&test.config);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    for (int i = 0; i < 2; i++)
-        kg_model_free(test.models[i]);
-    kg_admission_free(test.config.admission);
-    kg_tls_identity_free(test.config.tls.identity);
-    kg_tls_tickets_free(test.config.tls.tickets);
+    stage_close(&test.config);
     wire_tear_down();
     close(test.config.control_fd);
     sem_destroy(&test.ended);

@@ -329,3 +329,8 @@ bool wire_peer_closed(const struct wire *wire)
 {
     return !wire->sock->peer || wire->sock->peer->closed;
 }
+
+const struct sim_sock *wire_sock(const struct wire *wire)
+{
+    return wire->sock;
+}

@@ -38,6 +38,7 @@ void wire_shutdown(struct wire *wire);
 enum parting { PART_POLITE, PART_RUDE, PART_RESET }; /* rude: FIN without close_notify */
 void wire_close(struct wire *wire, enum parting parting);
 bool wire_peer_closed(const struct wire *wire);
+const struct sim_sock *wire_sock(const struct wire *wire);
 /* What waits for room goes on; true when bytes have moved since the last call that nobody has seen. */
 bool wire_step(void);
 

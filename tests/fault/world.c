@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "world.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct world world;
+
+/* Hosts of different lengths: what a further try writes over the first one's is longer, or shorter. */
+const struct world_target world_targets[WORLD_TARGETS] = {
+    { "127.0.0.1:9001", "127.0.0.1:9001", 9001 },
+    { "127.0.100.200:19002", "127.0.100.200:19002", 19002 },
+    { "127.0.0.3:80", "127.0.0.3", 80 },
+};
 
 size_t world_piece(size_t most)
 {
@@ -21,6 +29,10 @@ void world_begin(bool rough)
     world.upstream_count = 0;
     memset(world.tries, 0, sizeof(world.tries));
     memset(world.answers, 0, sizeof(world.answers));
+    memset(world.bodies, 0, sizeof(world.bodies));
+    memset(world.failed_at, 0, sizeof(world.failed_at));
+    world.dead_port = rnd_chance(&sim.rnd, 30) ? world_targets[rnd_below(&sim.rnd, WORLD_TARGETS)].port : 0;
+    world.dead_hangs = rnd_chance(&sim.rnd, 30);
     world.client_count = rnd_between(&sim.rnd, 1, WORLD_CLIENTS);
     for (unsigned i = 0; i < world.client_count; i++)
         client_begin(&world.clients[i], i);
@@ -28,8 +40,10 @@ void world_begin(bool rough)
 
 void world_end(void)
 {
-    for (unsigned i = 0; i < world.client_count; i++)
+    for (unsigned i = 0; i < world.client_count; i++) {
         text_free(&world.clients[i].out);
+        text_free(&world.clients[i].intro);
+    }
     for (unsigned i = 0; i < world.upstream_count; i++) {
         struct upstream *upstream = world.upstreams[i];
 
@@ -40,16 +54,42 @@ void world_end(void)
     }
 }
 
+static bool is_served(uint16_t port)
+{
+    for (unsigned i = 0; i < WORLD_TARGETS; i++) {
+        if (world_targets[i].port == port)
+            return true;
+    }
+    return port == WORLD_SERVICE;
+}
+
+int world_refuses(uint16_t port)
+{
+    if (world.dead_port == 0 || port != world.dead_port)
+        return 0;
+    return world.dead_hangs ? 1 : -ECONNREFUSED;
+}
+
+bool world_trusts(const char *addr)
+{
+    unsigned last;
+
+    if (world.trust == TRUST_NOBODY || sscanf(addr, "10.0.0.%u", &last) != 1)
+        return false;
+    return world.trust == TRUST_ALL || last < 4;
+}
+
 void world_connected(struct sim_sock *far, uint16_t port)
 {
     struct upstream *upstream = calloc(1, sizeof(*upstream));
 
     if (!upstream || world.upstream_count == WORLD_UPSTREAMS)
         sim_fail("too many connections to the service");
-    if (port != WORLD_SERVICE)
+    if (!is_served(port))
         sim_fail("a connection to port %u", port);
-    sim_trace("service: a connection");
+    sim_trace("service: a connection to port %u", port);
     upstream->wire = world.tls_service ? wire_server(far) : wire_plain(far);
+    upstream->port = port;
     message_begin(&upstream->in, false, false);
     world.upstreams[world.upstream_count++] = upstream;
 }
@@ -100,10 +140,13 @@ void world_dump(void)
 
         fprintf(stderr, "client %u: %s, answered %u of %u, sent %zu of %zu (%zu), ending %d%s%s\n", i,
                 client->finished ? "gone"
-                : client->wire   ? "there"
+                : client->sock   ? "there"
                                  : "to come",
                 client->answered, client->count, client->sent, client->stop, client->out.len, client->ending,
-                client->ended ? ", ended" : "", client->deaf ? ", deaf" : "");
+                client->ended    ? ", ended"
+                : client->tunnel ? ", in a tunnel"
+                                 : "",
+                client->deaf ? ", deaf" : "");
     }
     for (unsigned i = 0; i < world.upstream_count; i++) {
         const struct upstream *upstream = world.upstreams[i];
