@@ -489,6 +489,9 @@ static void note_unsealed(struct kg_tls *tls, int rc)
     note_end(tls, rc);
     if (!tls->ended) {
         tls->stuck = true;
+        /* The peer decides how long: shared buffers do not wait for it, and it may take one to read its rest.
+         */
+        kg_send_queue_spill(tls->sock->queue, tls->sock->ring);
         if (!tls->running)
             settle(tls);
         return;

@@ -37,6 +37,7 @@ struct end {
     SSL *peer_ssl; /* NULL: driven by raw bytes */
     char *got;
     size_t got_len, got_size;
+    struct kg_sock *forward; /* where what comes goes on; NULL: nowhere */
     unsigned receipts;
     size_t largest; /* of the receipts */
     bool once, all,
@@ -99,6 +100,10 @@ static inline void on_received(struct kg_sock *sock, const struct kg_input *inpu
     end->largest = input->len > end->largest ? input->len : end->largest;
     if (end->once)
         kg_sock_receive_once(sock);
+    if (!end->forward)
+        return;
+    kg_sock_write_input(end->forward, input, kg_slice_of(input->ptr, input->len));
+    kg_sock_flush(end->forward);
 }
 
 static inline void on_eof(struct kg_sock *sock)
