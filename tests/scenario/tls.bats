@@ -300,7 +300,7 @@ figure()
     same 502 "$(status_of gw_curl /tls/echo)"
     kctl service update secure --ca-certificates '' # the system's: they do not know it
     same 502 "$(status_of gw_curl /tls/echo)"
-    like 'certificate' "$(<"$T/keygated.log")"
+    wait_for grep -q 'service secure: no TLS with its upstream localhost: .*certificate' "$T/keygated.log"
     kctl service update secure --ca-certificates "$(<"$T/ca")" --host 127.0.0.2
     same 502 "$(status_of gw_curl /tls/echo)"
     same "$before" "$(ns_run "$GW" curl -sk https://127.0.0.1:8443/counts | jq '.requests.echo // 0')"

@@ -222,6 +222,8 @@ static void tick(void *ctx, uint32_t events)
     take_signals(daemon, 0);
     if (daemon->stale)
         show_workers(daemon);
+    for (size_t i = 0; i < daemon->worker_count; i++)
+        kg_worker_log(daemon->workers[i]);
     kg_guard_tick(daemon->guard, daemon->usage, daemon->worker_count, now);
     kg_snapshots_retire(&daemon->snapshots, daemon->workers, daemon->worker_count);
     if (now >= daemon->expired_ms + EXPIRE_MS) {

@@ -203,7 +203,6 @@ struct kg_worker {
     struct kg_regex_scratch *regex;
     SSL_CTX *tls_server; /* NULL without a TLS listener */
     SSL_CTX *tls_client;
-    uint64_t tls_said_ms; /* when the log was last told of a failed handshake */
     struct kg_prng prng;
     struct kg_head head;     /* scratch: the head being looked at */
     char *path, *scratch;    /* scratch for the normalised path and for policies */
@@ -214,6 +213,11 @@ struct kg_worker {
     struct kg_signal_queue signals;
     bool untold;      /* signals wait that the control thread has not been woken for */
     uint64_t told_ms; /* when it was last */
+    /* One line for the log, which only the control thread writes: the worker's while notice_waits is false.
+     */
+    char notice[512];
+    _Atomic bool notice_waits;
+    uint64_t noticed_ms;
     /* Shared with the control thread. */
     struct kg_snapshot *_Atomic published;
     struct kg_snapshot *_Atomic adopted;
@@ -258,7 +262,7 @@ bool kg_client_secure(struct kg_client *client);
 bool kg_upstream_secure(struct kg_upstream *upstream, const struct kg_service_tls *tls);
 /* Keeps the session for the next connection. */
 void kg_upstream_remember(struct kg_upstream *upstream);
-/* The handshake failed: says why in the log, once a second at most. */
+/* The handshake failed: has the log say why, once a second at most. */
 void kg_upstream_insecure(struct kg_upstream *upstream);
 
 /* client.c */

@@ -2,9 +2,8 @@
 /* The worker's side of handshakes: which certificate a client is shown, and what is asked of an upstream. */
 #include "proxy/internal.h"
 
-#include "base/log.h"
-
 #include <errno.h>
+#include <stdio.h>
 
 /* Within the call the adopted snapshot stays. */
 static const struct kg_tls_identity *find_identity(void *ctx, struct kg_slice name)
@@ -84,13 +83,16 @@ void kg_upstream_insecure(struct kg_upstream *upstream)
 {
     struct kg_worker *worker = upstream->worker;
     const struct kg_service *service = upstream->client->request.service;
+    struct kg_slice name = service->name.len > 0 ? service->name : kg_slice_str(service->id);
 
     /* It may have been the session that was no good. */
     SSL_SESSION_free(upstream->key->session);
     upstream->key->session = NULL;
-    if (worker->tls_said_ms && worker->now_ms < worker->tls_said_ms + 1000)
+    bool too_soon = worker->noticed_ms && worker->now_ms < worker->noticed_ms + 1000;
+    if (too_soon || atomic_load_explicit(&worker->notice_waits, memory_order_acquire))
         return;
-    worker->tls_said_ms = worker->now_ms;
-    kg_log(KG_LOG_WARN, "service %.*s: no TLS with its upstream %s: %s", (int)service->name.len,
-           service->name.ptr, upstream->key->name, kg_sock_tls_reason(&upstream->sock));
+    worker->noticed_ms = worker->now_ms;
+    snprintf(worker->notice, sizeof(worker->notice), "service %.*s: no TLS with its upstream %s: %s",
+             (int)name.len, name.ptr, upstream->key->name, kg_sock_tls_reason(&upstream->sock));
+    atomic_store_explicit(&worker->notice_waits, true, memory_order_release);
 }

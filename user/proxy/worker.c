@@ -4,6 +4,7 @@
 
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/uuid.h"
 
@@ -346,6 +347,14 @@ void kg_worker_stop(struct kg_worker *worker)
     kg_banset_free(&worker->bans);
     free(worker->commands);
     free(worker);
+}
+
+void kg_worker_log(struct kg_worker *worker)
+{
+    if (!atomic_load_explicit(&worker->notice_waits, memory_order_acquire))
+        return;
+    kg_log(KG_LOG_WARN, "%s", worker->notice);
+    atomic_store_explicit(&worker->notice_waits, false, memory_order_release);
 }
 
 struct kg_usage_table *kg_worker_usage(struct kg_worker *worker)

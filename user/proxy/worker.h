@@ -89,6 +89,9 @@ bool kg_worker_finished(const struct kg_worker *worker);
 /* Ends the thread now, whatever is running, and frees the worker. */
 void kg_worker_stop(struct kg_worker *worker);
 
+/* Control thread, at each tick: logs what the worker has to say, if anything. */
+void kg_worker_log(struct kg_worker *worker);
+
 struct kg_usage_table *kg_worker_usage(struct kg_worker *worker);
 struct kg_signal_queue *kg_worker_signals(struct kg_worker *worker);
 const struct kg_worker_stats *kg_worker_stats(const struct kg_worker *worker);
