@@ -65,7 +65,7 @@ file_end()
         fi
     done
     # What a sanitizer or a broken invariant has to say, also at the very end.
-    if grep -ahE 'Sanitizer|runtime error:|broken invariant|unexpected at ' "$T"/keygated.log "$T"/keygated.all 2>/dev/null; then
+    if grep -ahE -A 20 'Sanitizer|runtime error:|broken invariant|unexpected at ' "$T"/keygated.log "$T"/keygated.all 2>/dev/null; then
         left=1
     fi
     if [[ -e $BPF_DIR ]]; then

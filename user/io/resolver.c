@@ -200,12 +200,10 @@ static uint64_t answer_ttl(const struct ares_addrinfo *answer)
     return (uint64_t)(ttl > TTL_MIN_S ? ttl : TTL_MIN_S);
 }
 
-static void take(struct name *name, const struct ares_addrinfo *answer)
+/* Takes ownership of the addresses. */
+static void take(struct name *name, struct kg_addr *addrs, size_t count, uint64_t ttl_s)
 {
-    size_t count;
-    struct kg_addr *addrs = list_addresses(answer, &count);
-
-    rest(name, answer_ttl(answer) * 1000);
+    rest(name, ttl_s * 1000);
     name->lost = false;
     name->failing = false;
     if (count == name->addr_count && memcmp(addrs, name->addrs, count * sizeof(*addrs)) == 0) {
@@ -232,7 +230,10 @@ static bool says_absent(int status)
 static void conclude(struct name *name, int status, const struct ares_addrinfo *answer)
 {
     if (status == ARES_SUCCESS && usable(answer)) {
-        take(name, answer);
+        size_t count;
+        struct kg_addr *addrs = list_addresses(answer, &count);
+
+        take(name, addrs, count, answer_ttl(answer));
         return;
     }
     if (status != ARES_SUCCESS && !says_absent(status)) {
@@ -263,6 +264,29 @@ static void answered(void *arg, int status, int timeouts, struct ares_addrinfo *
 }
 
 /*
+ * RFC 6761, section 6.3: localhost and what ends in it are the loopback address, whoever says otherwise, and
+ * nobody is asked. c-ares 1.18 also says so of localhost where the hosts file does not, but each time it
+ * loses the ten bytes of the name.
+ */
+static bool is_localhost(const char *host)
+{
+    static const char localhost[] = "localhost";
+    size_t len = strlen(host), tail = sizeof(localhost) - 1;
+
+    if (len < tail || strcmp(host + len - tail, localhost) != 0)
+        return false;
+    return len == tail || host[len - tail - 1] == '.';
+}
+
+static void take_loopback(struct name *name)
+{
+    struct kg_addr *loopback = kg_calloc(1, sizeof(*loopback));
+
+    *loopback = (struct kg_addr){ .family = 4, .bytes = { 127, 0, 0, 1 } };
+    take(name, loopback, 1, TTL_MAX_S);
+}
+
+/*
  * IPv4 first, IPv6 only when there is none: most upstreams are reached by IPv4. Two questions in turn instead
  * of one for both, because c-ares 1.18 reports only the outcome of the one that ends last: a server that
  * fails on A and has no AAAA would look like a name that is gone. A colon can only be an IPv6 literal.
@@ -272,6 +296,10 @@ static void ask(struct name *name)
     struct ares_addrinfo_hints hints = { .ai_flags = ARES_AI_NOSORT, .ai_socktype = SOCK_STREAM };
 
     dequeue(name);
+    if (is_localhost(name->host)) {
+        take_loopback(name);
+        return;
+    }
     if (name->family == AF_UNSPEC)
         name->family = strchr(name->host, ':') ? AF_INET6 : AF_INET;
     hints.ai_family = name->family;

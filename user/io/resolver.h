@@ -2,7 +2,8 @@
 /*
  * Host names to addresses by c-ares, on the control thread's poller: never blocks, reads /etc/hosts and
  * resolv.conf. Names that are watched are looked up at once and again when their TTL ends (at least 1 s, at
- * most 300 s; 5 s after a failure), until nobody watches them. Control thread only.
+ * most 300 s; 5 s after a failure), until nobody watches them. localhost and what ends in it are 127.0.0.1
+ * (RFC 6761, section 6.3). Control thread only.
  */
 #ifndef KG_IO_RESOLVER_H
 #define KG_IO_RESOLVER_H

@@ -292,12 +292,21 @@ static void let_answers_pass(const struct reply *reply)
 
 /* --- the tests --- */
 
-static void localhost_comes_from_the_hosts_file(void **state)
+static void localhost_and_what_ends_in_it_are_the_loopback_address(void **state)
 {
     watch_only("localhost");
-    WAIT_FOR(fix.reports > 0);
     assert_reported(1, "localhost", "127.0.0.1");
+    watch_only("app.localhost");
+    assert_reported(2, "app.localhost", "127.0.0.1");
     assert_int_equal(fix.asked, 0);
+}
+
+static void a_name_that_only_looks_like_localhost_is_asked_for(void **state)
+{
+    serve(0, "notlocalhost", REPLY(DATA, 300, { "192.0.2.1" }), REPLY(EMPTY));
+    watch_only("notlocalhost");
+    WAIT_FOR(fix.reports > 0);
+    assert_reported(1, "notlocalhost", "192.0.2.1");
 }
 
 static void a_literal_is_its_own_address(void **state)
@@ -629,7 +638,8 @@ static void the_shortest_ttl_counts_within_its_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(localhost_comes_from_the_hosts_file),
+        TEST(localhost_and_what_ends_in_it_are_the_loopback_address),
+        TEST(a_name_that_only_looks_like_localhost_is_asked_for),
         TEST(a_literal_is_its_own_address),
         TEST(a_name_that_does_not_exist_is_reported_lost_once),
         TEST(a_name_that_no_query_can_hold_is_reported_lost),
