@@ -342,8 +342,7 @@ SSL_CTX *kg_tls_client_new(int min_version, struct kg_error *err)
     return ctx;
 }
 
-/* Whose certificate it must be, and the name to ask for. */
-static bool set_name(SSL *ssl, const char *name)
+bool kg_tls_expect(SSL *ssl, const char *name)
 {
     struct kg_addr addr;
     size_t len = strlen(name);
@@ -385,7 +384,7 @@ void kg_tls_client_done(SSL *ssl)
 int kg_tls_client_set_up(SSL *ssl, const struct kg_tls_client_options *options)
 {
     KG_ASSERT(options->name || !options->verify);
-    bool done = !options->name || set_name(ssl, options->name);
+    bool done = !options->name || kg_tls_expect(ssl, options->name);
 
     kg_tls_set_name(ssl, kg_slice_str(options->name));
     SSL_set_verify(ssl, options->verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);

@@ -63,6 +63,10 @@ struct kg_tls_server_config {
 SSL_CTX *kg_tls_server_new(const struct kg_tls_server_config *config, struct kg_error *err);
 SSL_CTX *kg_tls_client_new(int min_version, struct kg_error *err);
 
+/* Whose certificate a server must show if it is verified, and the name to ask it for (SNI, unless it is an
+ * address). False when there is no memory. */
+bool kg_tls_expect(SSL *ssl, const char *name);
+
 /* What a connection to an upstream asks of it. All of it is only used during the call. */
 struct kg_tls_client_options {
     const char *name;  /* for SNI, unless it is an address, and to verify the certificate by */

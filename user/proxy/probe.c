@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "proxy/probe.h"
 
-#include "base/addr.h"
 #include "base/mem.h"
 #include "http/head.h"
+#include "io/tls.h"
 
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -108,20 +107,12 @@ static ssize_t read_some(struct kg_probe_run *run)
 static int start_tls(struct kg_probe_run *run)
 {
     const struct kg_probe_question *question = run->question;
-    struct kg_addr addr;
-    bool by_address = kg_addr_parse(kg_slice_str(question->tls_name), &addr) == 0;
 
     run->ssl = SSL_new(question->tls);
     if (!run->ssl || SSL_set_fd(run->ssl, run->fd) != 1)
         return -ENOMEM;
     SSL_set_verify(run->ssl, question->tls_verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-    SSL_set_hostflags(run->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    /* Server names are host names (RFC 6066, 3). */
-    bool named = by_address || SSL_set_tlsext_host_name(run->ssl, question->tls_name) == 1;
-    bool checked = by_address
-                       ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(run->ssl), question->tls_name) == 1
-                       : SSL_set1_host(run->ssl, question->tls_name) == 1;
-    return named && checked ? 0 : -EINVAL;
+    return kg_tls_expect(run->ssl, question->tls_name) ? 0 : -ENOMEM;
 }
 
 static int connecting(struct kg_probe_run *run)

@@ -238,6 +238,21 @@ static void the_upstreams_host_header_wins(void **state)
     stage_free(stage);
 }
 
+/* A ClientHello names the server in plain text. */
+static void asked_over_tls_a_name_is_without_its_root_dot(void **state)
+{
+    struct stage *stage = stage_new(1);
+
+    stage->endpoints[0].host = KG_SLICE("one.test.");
+    stage->balancer.probe.https = true;
+    follow(stage);
+    expect_unhealthy(stage, true);
+    size_t len = sizeof(stage->server.asked);
+    assert_non_null(memmem(stage->server.asked, len, "\0\x08one.test", 10));
+    assert_null(memmem(stage->server.asked, len, "one.test.", 9));
+    stage_free(stage);
+}
+
 static void a_refused_connection_is_a_failure(void **state)
 {
     struct stage *stage = stage_new(1);
@@ -437,6 +452,7 @@ int main(void)
         cmocka_unit_test(bad_statuses_take_out_and_good_ones_bring_back),
         cmocka_unit_test(the_question_has_path_host_and_headers),
         cmocka_unit_test(the_upstreams_host_header_wins),
+        cmocka_unit_test(asked_over_tls_a_name_is_without_its_root_dot),
         cmocka_unit_test(a_refused_connection_is_a_failure),
         cmocka_unit_test(an_answer_that_is_no_http_is_a_failure),
         cmocka_unit_test(silence_is_a_timeout),
