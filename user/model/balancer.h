@@ -33,6 +33,14 @@ struct kg_endpoint {
     struct kg_peer *peer;        /* NULL for a service's own host: nobody checks it */
 };
 
+/* What a handshake calls it: its host, of IPv6 without brackets. */
+static inline struct kg_slice kg_endpoint_name(const struct kg_endpoint *endpoint)
+{
+    struct kg_slice host = endpoint->host;
+
+    return host.len > 2 && host.ptr[0] == '[' ? kg_slice_of(host.ptr + 1, host.len - 2) : host;
+}
+
 enum kg_algorithm { KG_ROUND_ROBIN, KG_LEAST_CONNECTIONS, KG_CONSISTENT_HASHING };
 
 enum kg_hash_kind {

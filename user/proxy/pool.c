@@ -18,16 +18,6 @@ static struct kg_pool_key **bucket(struct kg_worker *worker, const struct sockad
     return &worker->pool[hash % KG_POOL_BUCKETS];
 }
 
-/* What a handshake calls the endpoint: its host, of IPv6 without brackets. */
-static struct kg_slice name_of(const struct kg_endpoint *endpoint)
-{
-    struct kg_slice host = endpoint->host;
-
-    if (host.len > 2 && host.ptr[0] == '[')
-        return kg_slice_of(host.ptr + 1, host.len - 2);
-    return host;
-}
-
 static bool is_for(const struct kg_pool_key *key, const struct kg_endpoint *endpoint,
                    const struct kg_service_tls *tls)
 {
@@ -35,12 +25,12 @@ static bool is_for(const struct kg_pool_key *key, const struct kg_endpoint *endp
         return false;
     if (key->tls_number != (tls ? tls->number : 0))
         return false;
-    return !tls || kg_slice_eq(kg_slice_str(key->name), name_of(endpoint));
+    return !tls || kg_slice_eq(kg_slice_str(key->name), kg_endpoint_name(endpoint));
 }
 
 static struct kg_pool_key *new_key(const struct kg_endpoint *endpoint, const struct kg_service_tls *tls)
 {
-    struct kg_slice name = tls ? name_of(endpoint) : KG_SLICE("");
+    struct kg_slice name = tls ? kg_endpoint_name(endpoint) : KG_SLICE("");
     struct kg_pool_key *key = kg_calloc(1, sizeof(*key) + name.len + 1);
 
     memcpy(&key->addr, &endpoint->addr, endpoint->addr_len);

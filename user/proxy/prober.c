@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/writer.h"
+#include "io/listen.h"
 #include "proxy/health.h"
 #include "proxy/probe.h"
 
@@ -216,27 +217,19 @@ static char *copy_slice(struct kg_slice s)
     return kg_strndup(s.len ? s.ptr : "", s.len);
 }
 
-/* A handshake knows an IPv6 address without its brackets. */
-static struct kg_slice bare(struct kg_slice host)
-{
-    return host.len > 2 && host.ptr[0] == '[' ? kg_slice_of(host.ptr + 1, host.len - 2) : host;
-}
-
 static char *make_name(const struct kg_endpoint *endpoint)
 {
-    const struct sockaddr *sa = (const struct sockaddr *)&endpoint->addr;
-    struct kg_addr addr = kg_addr_from_sockaddr(sa);
-    /* The port lies in the same place for both families. */
-    uint16_t port = ntohs(((const struct sockaddr_in *)&endpoint->addr)->sin_port);
+    struct kg_listen_addr at = {
+        .addr = kg_addr_from_sockaddr((const struct sockaddr *)&endpoint->addr),
+        /* The port lies in the same place for both families. */
+        .port = ntohs(((const struct sockaddr_in *)&endpoint->addr)->sin_port),
+    };
     char address[KG_ADDR_TEXT], text[512];
     struct kg_writer w = kg_writer_of(text, sizeof(text));
 
-    kg_addr_text(&addr, address);
     kg_put(&w, endpoint->host);
-    kg_put(&w, addr.family == 6 ? KG_SLICE(" ([") : KG_SLICE(" ("));
-    kg_put(&w, kg_slice_str(address));
-    kg_put(&w, addr.family == 6 ? KG_SLICE("]:") : KG_SLICE(":"));
-    kg_put_u64(&w, port);
+    KG_PUT(&w, " (");
+    kg_put(&w, kg_slice_str(kg_listen_text(&at, address)));
     KG_PUT(&w, ")");
     return kg_strndup(text, w.len);
 }
@@ -269,7 +262,8 @@ static void begin_watch(struct watched *watched, struct check *check, const stru
     watched->peer = endpoint->peer;
     watched->addr = endpoint->addr;
     watched->name = make_name(endpoint);
-    watched->tls_name = copy_slice(balancer->probe.sni.len ? balancer->probe.sni : bare(endpoint->host));
+    watched->tls_name =
+        copy_slice(balancer->probe.sni.len ? balancer->probe.sni : kg_endpoint_name(endpoint));
     watched->question = (struct kg_probe_question){
         .poller = check->prober->poller,
         .addr = (const struct sockaddr *)&watched->addr,
