@@ -91,9 +91,7 @@ void kg_forwarded_walk(const struct kg_head *head, struct kg_slice name, const s
 
 struct kg_slice kg_forwarded_value(const struct kg_head *head, struct kg_slice name)
 {
-    for (size_t i = 0; i < head->count; i++) {
-        if (kg_slice_eq_nocase(head->headers[i].name, name))
-            return head->headers[i].value;
-    }
-    return KG_SLICE("");
+    const struct kg_header *header = kg_head_find_name(head, name, 0);
+
+    return header ? header->value : KG_SLICE("");
 }

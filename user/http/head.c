@@ -252,6 +252,15 @@ const struct kg_header *kg_head_find(const struct kg_head *head, enum kg_header_
     return NULL;
 }
 
+const struct kg_header *kg_head_find_name(const struct kg_head *head, struct kg_slice name, size_t from)
+{
+    for (size_t i = from; i < head->count; i++) {
+        if (kg_slice_eq_nocase(head->headers[i].name, name))
+            return &head->headers[i];
+    }
+    return NULL;
+}
+
 /* name is as long as want; want is in lower case. */
 static bool same_nocase(const char *name, const char *want, size_t len)
 {

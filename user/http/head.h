@@ -102,6 +102,9 @@ int kg_head_parse_trailers(struct kg_slice section, const struct kg_head_limits 
 /* The first header with this id at or after index `from`, or NULL. */
 const struct kg_header *kg_head_find(const struct kg_head *head, enum kg_header_id id, size_t from);
 
+/* The first header of this name (any case) at or after index `from`, or NULL. */
+const struct kg_header *kg_head_find_name(const struct kg_head *head, struct kg_slice name, size_t from);
+
 /* Whether name begins with want (lower case) as upstreams see names that went through CGI or WSGI: case does
  * not count, and '_' is '-'. */
 bool kg_header_starts(struct kg_slice name, struct kg_slice want);

@@ -20,13 +20,11 @@ static uint64_t hash_bytes(struct kg_slice bytes)
 
 static bool find_header(const struct kg_head *head, struct kg_slice name, struct kg_slice *value)
 {
-    for (size_t i = 0; i < head->count; i++) {
-        if (kg_slice_eq_nocase(head->headers[i].name, name)) {
-            *value = head->headers[i].value;
-            return true;
-        }
-    }
-    return false;
+    const struct kg_header *header = kg_head_find_name(head, name, 0);
+
+    if (header)
+        *value = header->value;
+    return header;
 }
 
 /* In "a=1; b=2" (RFC 6265, 4.2.1). */
@@ -49,9 +47,11 @@ static bool find_pair(struct kg_slice pairs, struct kg_slice name, struct kg_sli
 
 static bool find_cookie(const struct kg_head *head, struct kg_slice name, struct kg_slice *value)
 {
-    for (size_t i = 0; i < head->count; i++) {
-        if (kg_slice_eq_nocase(head->headers[i].name, KG_SLICE("cookie")) &&
-            find_pair(head->headers[i].value, name, value))
+    const struct kg_slice cookie = KG_SLICE("cookie");
+    const struct kg_header *header = kg_head_find_name(head, cookie, 0);
+
+    for (; header; header = kg_head_find_name(head, cookie, (size_t)(header - head->headers) + 1)) {
+        if (find_pair(header->value, name, value))
             return true;
     }
     return false;
