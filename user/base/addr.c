@@ -9,16 +9,17 @@
 
 static const uint8_t mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
-static struct kg_addr from_in6(const uint8_t bytes[16])
+struct kg_addr kg_addr_from_bytes(const void *bytes, size_t len)
 {
     struct kg_addr addr = { .family = 6 };
 
-    if (memcmp(bytes, mapped_prefix, sizeof(mapped_prefix)) == 0) {
-        addr.family = 4;
-        memcpy(addr.bytes, bytes + 12, 4);
-        return addr;
+    if (len == 16 && memcmp(bytes, mapped_prefix, sizeof(mapped_prefix)) == 0) {
+        bytes = (const uint8_t *)bytes + sizeof(mapped_prefix);
+        len = 4;
     }
-    memcpy(addr.bytes, bytes, 16);
+    if (len == 4)
+        addr.family = 4;
+    memcpy(addr.bytes, bytes, len);
     return addr;
 }
 
@@ -31,14 +32,12 @@ int kg_addr_parse(struct kg_slice text, struct kg_addr *addr)
         return -EINVAL;
     memcpy(str, text.ptr, text.len);
     str[text.len] = '\0';
-    if (inet_pton(AF_INET, str, bytes) == 1) {
-        *addr = (struct kg_addr){ .family = 4 };
-        memcpy(addr->bytes, bytes, 4);
-        return 0;
-    }
-    if (inet_pton(AF_INET6, str, bytes) != 1)
+    if (inet_pton(AF_INET, str, bytes) == 1)
+        *addr = kg_addr_from_bytes(bytes, 4);
+    else if (inet_pton(AF_INET6, str, bytes) == 1)
+        *addr = kg_addr_from_bytes(bytes, 16);
+    else
         return -EINVAL;
-    *addr = from_in6(bytes);
     return 0;
 }
 
@@ -83,15 +82,24 @@ int kg_net_parse(struct kg_slice text, struct kg_net *net)
 
 struct kg_addr kg_addr_from_sockaddr(const struct sockaddr *sa)
 {
-    struct kg_addr addr = { 0 };
-
     if (sa->sa_family == AF_INET6)
-        return from_in6(((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr.s6_addr);
-    if (sa->sa_family != AF_INET)
-        return addr;
-    addr.family = 4;
-    memcpy(addr.bytes, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
-    return addr;
+        return kg_addr_from_bytes(&((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
+    if (sa->sa_family == AF_INET)
+        return kg_addr_from_bytes(&((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
+    return (struct kg_addr){ 0 };
+}
+
+socklen_t kg_sockaddr_of(const struct kg_addr *addr, uint16_t port, struct sockaddr_storage *out)
+{
+    *out = (struct sockaddr_storage){ .ss_family = addr->family == 4 ? AF_INET : AF_INET6 };
+    if (addr->family == 4) {
+        ((struct sockaddr_in *)out)->sin_port = htons(port);
+        memcpy(&((struct sockaddr_in *)out)->sin_addr, addr->bytes, 4);
+        return sizeof(struct sockaddr_in);
+    }
+    ((struct sockaddr_in6 *)out)->sin6_port = htons(port);
+    memcpy(&((struct sockaddr_in6 *)out)->sin6_addr, addr->bytes, 16);
+    return sizeof(struct sockaddr_in6);
 }
 
 /* Once for each request: inet_ntop() would take printf's way. */
@@ -137,6 +145,26 @@ bool kg_net_contains(const struct kg_net *net, const struct kg_addr *addr)
     struct kg_addr masked = mask(*addr, net->prefix_len);
 
     return kg_addr_eq(&masked, &net->addr);
+}
+
+bool kg_net_list_has(const struct kg_net_list *list, const struct kg_addr *addr)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (kg_net_contains(&list->nets[i], addr))
+            return true;
+    }
+    return false;
+}
+
+uint32_t kg_addr_hash(const struct kg_addr *addr, uint64_t seed)
+{
+    uint64_t high, low;
+
+    memcpy(&high, addr->bytes, 8);
+    memcpy(&low, addr->bytes + 8, 8);
+    uint64_t h = (high ^ seed) * 0x9e3779b97f4a7c15ull;
+    h = (h ^ h >> 32 ^ low ^ addr->family) * 0xd6e8feb86659fd93ull;
+    return (uint32_t)(h >> 32);
 }
 
 struct kg_addr kg_addr_source(const struct kg_addr *addr)

@@ -20,6 +20,12 @@ struct kg_net {
     uint8_t prefix_len;
 };
 
+/* Networks; the caller's. */
+struct kg_net_list {
+    const struct kg_net *nets;
+    size_t count;
+};
+
 #define KG_ADDR_TEXT 64 /* room for any address or network and a NUL */
 
 /* From text without brackets, port or zone: 0 or -EINVAL. */
@@ -30,6 +36,11 @@ int kg_net_parse(struct kg_slice text, struct kg_net *net);
 
 /* From a socket address; family 0 when it is neither AF_INET nor AF_INET6. */
 struct kg_addr kg_addr_from_sockaddr(const struct sockaddr *sa);
+/* From 4 or 16 bytes in network order. */
+struct kg_addr kg_addr_from_bytes(const void *bytes, size_t len);
+
+/* The socket address of an address; its length. */
+socklen_t kg_sockaddr_of(const struct kg_addr *addr, uint16_t port, struct sockaddr_storage *out);
 
 /* Writes the usual text form (RFC 5952) and returns out. */
 const char *kg_addr_text(const struct kg_addr *addr, char out[KG_ADDR_TEXT]);
@@ -37,6 +48,10 @@ const char *kg_net_text(const struct kg_net *net, char out[KG_ADDR_TEXT]);
 
 bool kg_addr_eq(const struct kg_addr *a, const struct kg_addr *b);
 bool kg_net_contains(const struct kg_net *net, const struct kg_addr *addr);
+bool kg_net_list_has(const struct kg_net_list *list, const struct kg_addr *addr);
+
+/* 32 bits that nobody can foresee, nor choose addresses by, who does not know the (random) seed. */
+uint32_t kg_addr_hash(const struct kg_addr *addr, uint64_t seed);
 
 /* What abuse is counted and banned by: the address itself for IPv4, its /64 for IPv6. */
 struct kg_addr kg_addr_source(const struct kg_addr *addr);

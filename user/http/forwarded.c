@@ -1,15 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "http/forwarded.h"
 
-bool kg_net_list_has(const struct kg_net_list *list, const struct kg_addr *addr)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        if (kg_net_contains(&list->nets[i], addr))
-            return true;
-    }
-    return false;
-}
-
 static bool is_separator(char c)
 {
     return c == ',' || c == ' ' || c == '\t';

@@ -9,14 +9,6 @@
 #include "base/addr.h"
 #include "http/head.h"
 
-/* Networks; the caller's. */
-struct kg_net_list {
-    const struct kg_net *nets;
-    size_t count;
-};
-
-bool kg_net_list_has(const struct kg_net_list *list, const struct kg_addr *addr);
-
 /*
  * Walks all values of the header `name` from the last backwards, beginning at *addr, the address of a trusted
  * peer: *addr becomes what the peer says it talked to, with `recursive` on and on for as long as that is

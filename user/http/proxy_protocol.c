@@ -3,7 +3,6 @@
 #include "base/cursor.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 
 #define V1_MAX  107 /* section 2.1: the longest line, CRLF included */
 #define V2_HEAD 16  /* section 2.2: signature, command, family, length */
@@ -93,26 +92,12 @@ static uint16_t read_u16(const char *bytes)
     return (uint16_t)((unsigned char)bytes[0] << 8 | (unsigned char)bytes[1]);
 }
 
-/* One address of `len` bytes, through the function that knows about mapped ones. */
-static struct kg_addr take_address(const char *bytes, size_t len)
-{
-    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
-    struct sockaddr_in in4 = { .sin_family = AF_INET };
-
-    if (len == 4) {
-        memcpy(&in4.sin_addr, bytes, 4);
-        return kg_addr_from_sockaddr((const struct sockaddr *)&in4);
-    }
-    memcpy(&in6.sin6_addr, bytes, 16);
-    return kg_addr_from_sockaddr((const struct sockaddr *)&in6);
-}
-
 static bool take_addresses(struct kg_slice block, size_t len, struct kg_proxy_header *header)
 {
     if (block.len < 2 * len + 4)
         return false;
-    header->source = take_address(block.ptr, len);
-    header->destination = take_address(block.ptr + len, len);
+    header->source = kg_addr_from_bytes(block.ptr, len);
+    header->destination = kg_addr_from_bytes(block.ptr + len, len);
     header->source_port = read_u16(block.ptr + 2 * len);
     header->destination_port = read_u16(block.ptr + 2 * len + 2);
     return true;

@@ -18,28 +18,10 @@ const char *kg_listen_text(const struct kg_listen_addr *at, char out[KG_ADDR_TEX
     return out;
 }
 
-static socklen_t to_sockaddr(const struct kg_listen_addr *at, struct sockaddr_storage *out)
-{
-    struct sockaddr_in6 *in6 = (void *)out;
-    struct sockaddr_in *in4 = (void *)out;
-
-    memset(out, 0, sizeof(*out));
-    if (at->addr.family == 4) {
-        in4->sin_family = AF_INET;
-        in4->sin_port = htons(at->port);
-        memcpy(&in4->sin_addr, at->addr.bytes, 4);
-        return sizeof(*in4);
-    }
-    in6->sin6_family = AF_INET6;
-    in6->sin6_port = htons(at->port);
-    memcpy(&in6->sin6_addr, at->addr.bytes, 16);
-    return sizeof(*in6);
-}
-
 static int open_socket(const struct kg_listen_addr *at, bool share)
 {
     struct sockaddr_storage addr;
-    socklen_t len = to_sockaddr(at, &addr);
+    socklen_t len = kg_sockaddr_of(&at->addr, at->port, &addr);
     int on = 1, fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (fd < 0)

@@ -37,19 +37,6 @@ bool kg_host_numeric(struct kg_slice host, struct kg_addr *addr)
     return kg_addr_parse(host, addr) == 0;
 }
 
-socklen_t kg_sockaddr_of(const struct kg_addr *addr, uint16_t port, struct sockaddr_storage *out)
-{
-    *out = (struct sockaddr_storage){ .ss_family = addr->family == 4 ? AF_INET : AF_INET6 };
-    if (addr->family == 4) {
-        ((struct sockaddr_in *)out)->sin_port = htons(port);
-        memcpy(&((struct sockaddr_in *)out)->sin_addr, addr->bytes, 4);
-        return sizeof(struct sockaddr_in);
-    }
-    ((struct sockaddr_in6 *)out)->sin6_port = htons(port);
-    memcpy(&((struct sockaddr_in6 *)out)->sin6_addr, addr->bytes, 16);
-    return sizeof(struct sockaddr_in6);
-}
-
 static char *lower_copy(struct kg_slice host)
 {
     char *text = kg_strndup(host.ptr, host.len);

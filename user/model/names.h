@@ -25,9 +25,6 @@ extern const struct kg_pmap_type kg_names_by_text;
 /* Whether host is an address, with or without brackets. */
 bool kg_host_numeric(struct kg_slice host, struct kg_addr *addr);
 
-/* The socket address of an address; its length. */
-socklen_t kg_sockaddr_of(const struct kg_addr *addr, uint16_t port, struct sockaddr_storage *out);
-
 /* One more names this host, or one less; a name that nobody names any more is forgotten. Numeric ones are
  * left out. */
 void kg_names_use(struct kg_pmap *names, struct kg_slice host, enum kg_name_user user);

@@ -20,7 +20,7 @@ struct place {
 struct kg_admission {
     uint32_t total, per_source;
     _Atomic uint32_t entered;
-    uint64_t seed[2];
+    uint64_t seed;
     pthread_mutex_t locks[LOCKS];
     struct place *chains[CHAINS]; /* sources that are here; one leaves with its last connection */
 };
@@ -31,7 +31,7 @@ struct kg_admission *kg_admission_new(uint32_t total, uint32_t per_source)
 
     admission->total = total;
     admission->per_source = per_source;
-    kg_random(admission->seed, sizeof(admission->seed));
+    kg_random(&admission->seed, sizeof(admission->seed));
     for (size_t i = 0; i < LOCKS; i++)
         KG_ASSERT(pthread_mutex_init(&admission->locks[i], NULL) == 0);
     return admission;
@@ -65,15 +65,9 @@ void kg_admission_leave(struct kg_admission *admission)
     atomic_fetch_sub_explicit(&admission->entered, 1, memory_order_relaxed);
 }
 
-/* Seeded, so that nobody can choose addresses that collide. */
 static size_t chain_of(const struct kg_admission *admission, const struct kg_addr *source)
 {
-    uint64_t bits; /* all of an IPv4 address, all of a /64 */
-
-    memcpy(&bits, source->bytes, sizeof(bits));
-    bits = (bits ^ admission->seed[0]) * 0x9e3779b97f4a7c15ull;
-    bits = (bits ^ bits >> 32 ^ admission->seed[1] ^ source->family) * 0xd6e8feb86659fd93ull;
-    return bits >> 32 & (CHAINS - 1);
+    return kg_addr_hash(source, admission->seed) % CHAINS;
 }
 
 /* Where the source is linked, or would be: at the end of its chain. */

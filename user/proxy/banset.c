@@ -19,14 +19,7 @@ void kg_banset_free(struct kg_banset *set)
 
 static uint32_t home(const struct kg_banset *set, const struct kg_addr *source)
 {
-    uint64_t high, low;
-
-    memcpy(&high, source->bytes, 8);
-    memcpy(&low, source->bytes + 8, 8);
-    /* Seeded, so that nobody can choose addresses that collide. */
-    uint64_t h = (high ^ set->seed) * 0x9e3779b97f4a7c15ull;
-    h = (h ^ h >> 32 ^ low ^ source->family) * 0xd6e8feb86659fd93ull;
-    return (uint32_t)(h >> 32) & (set->capacity - 1);
+    return kg_addr_hash(source, set->seed) & (set->capacity - 1);
 }
 
 /* Where the source is, or the free place where it would go. */

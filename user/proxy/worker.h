@@ -8,7 +8,6 @@
 #define KG_PROXY_WORKER_H
 
 #include "base/error.h"
-#include "http/forwarded.h"
 #include "http/head.h"
 #include "io/listen.h"
 #include "io/tls.h"
