@@ -297,6 +297,8 @@ static inline bool kg_request_is_too_large(const struct kg_client *client, uint6
 
     return most > 0 && bytes > most;
 }
+/* Bytes of its consumer, or of nobody, now: those of the request itself are counted at its end. */
+void kg_request_count_bytes(struct kg_client *client, uint64_t in, uint64_t out);
 /* Counts and clears it. */
 void kg_request_end(struct kg_client *client);
 void kg_request_signal(struct kg_client *client, enum kg_signal_kind kind);

@@ -372,21 +372,33 @@ static void count_status(struct kg_usage *usage, unsigned status)
         kg_count(classes[status / 100 - 2]);
 }
 
+static uint32_t slot_of(const struct kg_request *request)
+{
+    return request->consumer ? request->consumer->slot : KG_SLOT_NONE;
+}
+
+void kg_request_count_bytes(struct kg_client *client, uint64_t in, uint64_t out)
+{
+    struct kg_worker *worker = client->worker;
+    uint32_t slot = slot_of(&client->request);
+    struct kg_usage *usage = &worker->usage.usage[slot];
+
+    kg_usage_add(&usage->bytes_in, in);
+    kg_usage_add(&usage->bytes_out, out);
+    atomic_store_explicit(&usage->last_seen, (uint64_t)worker->now_wall, memory_order_relaxed);
+    kg_usage_touch(&worker->usage, slot);
+}
+
 static void account(struct kg_client *client)
 {
     struct kg_request *request = &client->request;
-    struct kg_worker *worker = client->worker;
-    uint32_t slot = request->consumer ? request->consumer->slot : KG_SLOT_NONE;
-    struct kg_usage *usage = &worker->usage.usage[slot];
+    struct kg_usage *usage = &client->worker->usage.usage[slot_of(request)];
 
     kg_count(&usage->requests);
     count_status(usage, request->status);
     kg_usage_add(&usage->denied, request->denied);
     kg_usage_add(&usage->rate_limited, request->limited);
-    kg_usage_add(&usage->bytes_in, request->bytes_in);
-    kg_usage_add(&usage->bytes_out, request->bytes_out);
-    atomic_store_explicit(&usage->last_seen, (uint64_t)worker->now_wall, memory_order_relaxed);
-    kg_usage_touch(&worker->usage, slot);
+    kg_request_count_bytes(client, request->bytes_in, request->bytes_out);
 }
 
 void kg_request_end(struct kg_client *client)

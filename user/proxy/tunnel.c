@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A tunnel: two connections that a 101 has switched to another protocol (RFC 9110, 7.8). Bytes go both ways
- * as they come and mean nothing here. Who cannot be written to holds the other side back, as in relay.c: a
- * side is asked for bytes only while the other has room for them. Each end of a stream is passed on by
- * itself; a connection that breaks breaks the other one too.
+ * as they come and mean nothing here; they are counted at once, for a tunnel may last for days. Who cannot be
+ * written to holds the other side back, as in relay.c: a side is asked for bytes only while the other has
+ * room for them. Each end of a stream is passed on by itself; a connection that breaks breaks the other one
+ * too.
  *
  * The client's end is client->eof, the upstream's request.tunnel.upstream_ended; `told` is set once the FIN
  * of the one has been passed on to the other, behind all bytes. With both told the tunnel is over.
@@ -11,7 +12,6 @@
 #include "proxy/internal.h"
 
 #include "base/assert.h"
-#include "keygate/abi.h"
 
 /* The only protocol that goes through: of any other we would not know what it lets a client do. */
 #define PROTOCOL "websocket"
@@ -24,20 +24,6 @@ bool kg_tunnel_wanted(const struct kg_framing *framing, enum kg_method method)
      */
     return framing->upgrade && framing->body == KG_BODY_NONE && method == KG_METHOD_GET &&
            kg_slice_eq_nocase(framing->upgrade_to, KG_SLICE(PROTOCOL));
-}
-
-/* Counted while they flow: a tunnel may last for days. */
-static void count_bytes(struct kg_client *client, uint64_t in, uint64_t out)
-{
-    struct kg_worker *worker = client->worker;
-    const struct kg_consumer *consumer = client->request.consumer;
-    uint32_t slot = consumer ? consumer->slot : KG_SLOT_NONE;
-    struct kg_usage *usage = &worker->usage.usage[slot];
-
-    kg_usage_add(&usage->bytes_in, in);
-    kg_usage_add(&usage->bytes_out, out);
-    atomic_store_explicit(&usage->last_seen, (uint64_t)worker->now_wall, memory_order_relaxed);
-    kg_usage_touch(&worker->usage, slot);
 }
 
 static void count_tunnels(struct kg_worker *worker, int change)
@@ -133,7 +119,7 @@ void kg_tunnel_pump(struct kg_client *client)
 
         kg_sock_write_copy(to, kg_slice_of(first->data + first->start, len));
         kg_chain_consume(backlog, &client->worker->ring.blocks, len);
-        count_bytes(client, len, 0);
+        kg_request_count_bytes(client, len, 0);
     }
     kg_sock_flush(to);
     if (backlog->bytes > 0)
@@ -153,7 +139,7 @@ void kg_tunnel_client_bytes(struct kg_client *client, const struct kg_input *inp
         kg_chain_append(&client->backlog, &client->worker->ring.blocks, input->ptr, input->len);
     } else {
         kg_sock_write_input(to, input, kg_slice_of(input->ptr, input->len));
-        count_bytes(client, input->len, 0);
+        kg_request_count_bytes(client, input->len, 0);
     }
     kg_client_touch(client);
     kg_tunnel_pump(client);
@@ -170,7 +156,7 @@ void kg_tunnel_upstream_bytes(struct kg_upstream *upstream, const char *ptr, siz
         kg_sock_write_input(to, input, kg_slice_of(ptr, len));
     else if (len > 0)
         kg_sock_write_copy(to, kg_slice_of(ptr, len));
-    count_bytes(client, 0, len);
+    kg_request_count_bytes(client, 0, len);
     kg_client_touch(client);
     kg_sock_flush(to);
     if (kg_sock_can_write(to))
