@@ -3,15 +3,17 @@
  * What the files of this room share: the worker, a client's connection with its running request, an upstream
  * connection. All of it belongs to one worker thread.
  *
- * The life of a request, one direction:
+ * The life of a request, one direction; before a client's first one proxy_header.c and tls.c may have a word:
  *   client.c    bytes → head → request.c
- *   request.c   framing, route, policies → answer, or upstream.c
- *   attempt.c   which endpoint, and another one when that fails
- *   upstream.c  pool or connect → request head and body out → response head and body in
- *   relay.c     body bytes both ways, with back-pressure
+ *   request.c   trust.c, framing, route, policies → answer, or attempt.c
+ *   attempt.c   which endpoint (balance.c), and another one when that fails
+ *   forward.c   the request head, and later the response head, made anew
+ *   upstream.c  pool.c or connect → request head and body out → response head and body in
+ *   relay.c     body bytes both ways, with back-pressure; trailers.c at their end
  *   client.c    answer sent → next request, or close
  * or, after a 101 that was asked for:
  *   tunnel.c    bytes both ways until both sides have ended
+ * pace.c watches over the time that each side takes.
  */
 #ifndef KG_PROXY_INTERNAL_H
 #define KG_PROXY_INTERNAL_H

@@ -5,6 +5,7 @@
  */
 #include "proxy/internal.h"
 
+#include "http/bytes.h"
 #include "http/forwarded.h"
 
 struct kg_slice kg_trust_value(const struct kg_client *client, struct kg_slice name)
@@ -27,9 +28,7 @@ static void find_address(struct kg_client *client)
 static bool is_request_id(struct kg_slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        char c = kg_lower(text.ptr[i]);
-
-        if ((c < '0' || c > '9') && (c < 'a' || c > 'f'))
+        if (kg_bytes_hex[(unsigned char)text.ptr[i]] < 0)
             return false;
     }
     return text.len == KG_REQUEST_ID;
