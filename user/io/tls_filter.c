@@ -3,58 +3,19 @@
 
 #include "base/assert.h"
 #include "base/mem.h"
-#include "io/sock.h"
 #include "io/tls.h"
-#include "io/tls_hello.h"
+#include "io/tls_state.h"
 
 #include <errno.h>
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/x509_vfy.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 /* What a peer may send before the handshake is over: some times the largest that is of use. */
 #define HANDSHAKE_MAX (128 * 1024)
-/* Messages of the handshake protocol after it (tickets, key updates) without a byte for the owner between
- * them, and bytes that they make us send without being read: more is no use, only work for us. */
-#define MESSAGES_MAX 32
-#define ANSWERS_MAX  16384
 /* The most that one record holds (RFC 8446, 5.1): smaller pieces are put together up to this. */
 #define RECORD_MAX 16384
-
-enum want { WANT_NONE, WANT_ONCE, WANT_ALL };
-
-struct kg_tls {
-    SSL *ssl;
-    struct kg_sock *sock;
-    struct kg_tls *next, **link; /* in the ring's list of those with work; link NULL: not in it */
-    struct kg_slice in;          /* ciphertext of the receive being handled, behind `held` */
-    struct kg_chain held;        /* ciphertext that OpenSSL has not taken yet */
-    struct kg_chain out;         /* ciphertext that the kernel has not taken yet */
-    size_t foreign;              /* bytes at the front of `out` that carry nothing of the owner's */
-    size_t handshake_bytes;      /* received so far */
-    size_t answers;              /* bytes written without the owner since `out` was empty */
-    unsigned messages;           /* of the handshake protocol since the owner's last byte */
-    enum want want;
-    bool started;   /* the connection stands */
-    bool secured;   /* the handshake is over */
-    bool running;   /* run() is on the stack */
-    bool writing;   /* SSL_write is */
-    bool stuck;     /* it has to read first: the rest of a message of the handshake protocol */
-    bool tcp_ended; /* nothing more comes from the kernel, because of tcp_error (0: FIN) */
-    bool ended;     /* nothing more comes from OpenSSL, because of end_error (0: close_notify) */
-    bool fatal;     /* …and it is to be told even if the owner does not ask */
-    bool over;      /* it has been told */
-    bool goodbye;   /* our close_notify has been written */
-    bool fin;       /* FIN goes out when `out` is empty */
-    int tcp_error, end_error;
-    const char *reason; /* static text */
-    struct kg_tls_hello hello;
-    char *name; /* the server name that the client asks for; NULL: none */
-    size_t name_len;
-};
 
 struct kg_tls_ring {
     struct kg_tls *work;
@@ -89,102 +50,6 @@ static void delist(struct kg_tls *tls)
         tls->next->link = tls->link;
     tls->next = NULL;
     tls->link = NULL;
-}
-
-/* Bytes that OpenSSL is about to read. */
-static bool may_pass(struct kg_tls *tls, const char *ptr, size_t len)
-{
-    if (tls->secured || !SSL_is_server(tls->ssl) || kg_tls_hello_pass(&tls->hello, tls->ssl, ptr, len))
-        return true;
-    tls->reason = "the ClientHello is too long";
-    return false;
-}
-
-/* OpenSSL reads and writes here. Reading never says more than "not yet": run() knows what comes then. */
-
-static int bio_read(BIO *bio, char *out, int len)
-{
-    struct kg_tls *tls = BIO_get_data(bio);
-    struct kg_blocks *blocks = &tls->sock->ring->blocks;
-    size_t part = (size_t)len;
-
-    BIO_clear_retry_flags(bio);
-    if (len <= 0)
-        return -1;
-    /* A peer that only keeps us busy: an error from which there is no return. */
-    if (tls->messages > MESSAGES_MAX || tls->answers > ANSWERS_MAX)
-        return -1;
-    if (tls->held.bytes > 0) {
-        struct kg_block *first = tls->held.first;
-
-        if (part > kg_block_used(first))
-            part = kg_block_used(first);
-        memcpy(out, first->data + first->start, part);
-        if (!may_pass(tls, out, part))
-            return -1;
-        kg_chain_consume(&tls->held, blocks, part);
-        return (int)part;
-    }
-    if (tls->in.len == 0) {
-        BIO_set_retry_read(bio);
-        return -1;
-    }
-    if (part > tls->in.len)
-        part = tls->in.len;
-    memcpy(out, tls->in.ptr, part);
-    if (!may_pass(tls, out, part))
-        return -1;
-    tls->in = kg_slice_of(tls->in.ptr + part, tls->in.len - part);
-    return (int)part;
-}
-
-static int bio_write(BIO *bio, const char *ptr, int len)
-{
-    struct kg_tls *tls = BIO_get_data(bio);
-
-    BIO_clear_retry_flags(bio);
-    if (len <= 0)
-        return -1;
-    bool foreign = !tls->writing && tls->foreign == tls->out.bytes;
-
-    if (!tls->writing && tls->secured)
-        tls->answers += (size_t)len;
-    kg_chain_append(&tls->out, &tls->sock->ring->blocks, ptr, (size_t)len);
-    /* The owner waits until nothing is pending: of these bytes nobody would tell it. */
-    if (foreign)
-        tls->foreign += (size_t)len;
-    else
-        tls->sock->pending += (uint32_t)len;
-    return len;
-}
-
-static long bio_ctrl(BIO *bio, int command, long number, void *ptr)
-{
-    return command == BIO_CTRL_FLUSH ? 1 : 0;
-}
-
-static BIO_METHOD *bio_method;
-
-static void make_bio_method(void)
-{
-    bio_method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "keygate");
-    KG_ASSERT(bio_method != NULL);
-    BIO_meth_set_read(bio_method, bio_read);
-    BIO_meth_set_write(bio_method, bio_write);
-    BIO_meth_set_ctrl(bio_method, bio_ctrl);
-}
-
-static BIO *new_bio(struct kg_tls *tls)
-{
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-
-    pthread_once(&once, make_bio_method);
-    BIO *bio = BIO_new(bio_method);
-    if (!bio)
-        return NULL;
-    BIO_set_data(bio, tls);
-    BIO_set_init(bio, 1);
-    return bio;
 }
 
 static void on_message(int written, int version, int type, const void *ptr, size_t len, SSL *ssl, void *arg)
@@ -234,7 +99,7 @@ static void note_end(struct kg_tls *tls, int rc)
         end(tls, 0, "");
         return;
     default:
-        if (tls->messages > MESSAGES_MAX || tls->answers > ANSWERS_MAX)
+        if (kg_tls_is_nuisance(tls))
             end(tls, -EPROTO, "too many messages after the handshake");
         else
             end(tls, -EPROTO, explain(tls->ssl));
@@ -262,7 +127,7 @@ static void tell_end(struct kg_tls *tls)
     struct kg_sock *sock = tls->sock;
 
     tls->over = true;
-    tls->want = WANT_NONE;
+    tls->want = KG_WANT_NONE;
     kg_sock_disarm(sock);
     if (tls->end_error == 0) {
         sock->ops->eof(sock);
@@ -328,8 +193,8 @@ static bool deliver(struct kg_tls *tls)
             tell_end(tls);
         return false;
     }
-    if (tls->want == WANT_ONCE)
-        tls->want = WANT_NONE;
+    if (tls->want == KG_WANT_ONCE)
+        tls->want = KG_WANT_NONE;
     sock->ops->received(sock, &input);
     return true;
 }
@@ -338,13 +203,13 @@ static bool deliver(struct kg_tls *tls)
 static void settle(struct kg_tls *tls)
 {
     struct kg_sock *sock = tls->sock;
-    bool all = tls->want == WANT_ALL;
+    bool all = tls->want == KG_WANT_ALL;
 
     if (!tls->started || sock->closing)
         return;
     if (!all)
         kg_sock_disarm(sock);
-    bool needed = !tls->secured || tls->stuck || tls->want != WANT_NONE;
+    bool needed = !tls->secured || tls->stuck || tls->want != KG_WANT_NONE;
     if (needed && !tls->ended && !tls->tcp_ended)
         kg_sock_arm(sock, all);
 }
@@ -369,7 +234,7 @@ static void run(struct kg_tls *tls)
     tls->running = true;
     if (!tls->secured && !tls->ended)
         handshake(tls);
-    while (tls->secured && tls->want != WANT_NONE && !sock->closing && deliver(tls))
+    while (tls->secured && tls->want != KG_WANT_NONE && !sock->closing && deliver(tls))
         ;
     if (tls->fatal && !tls->over && !sock->closing)
         tell_end(tls);
@@ -402,7 +267,7 @@ void kg_tls_received(struct kg_sock *sock, char *ptr, size_t len)
         run(tls);
         return;
     }
-    if (tls->held.bytes > 0 || (tls->secured && tls->want == WANT_NONE)) {
+    if (tls->held.bytes > 0 || (tls->secured && tls->want == KG_WANT_NONE)) {
         kg_chain_append(&tls->held, blocks, ptr, len);
     } else {
         tls->in = kg_slice_of(ptr, len);
@@ -435,9 +300,9 @@ void kg_tls_want(struct kg_sock *sock, bool all)
     if (sock->closing || tls->over)
         return;
     if (all)
-        tls->want = WANT_ALL;
-    else if (tls->want == WANT_NONE)
-        tls->want = WANT_ONCE;
+        tls->want = KG_WANT_ALL;
+    else if (tls->want == KG_WANT_NONE)
+        tls->want = KG_WANT_ONCE;
     if (tls->running)
         return;
     if (is_readable(tls))
@@ -450,7 +315,7 @@ void kg_tls_pause(struct kg_sock *sock)
 {
     struct kg_tls *tls = sock->tls;
 
-    tls->want = WANT_NONE;
+    tls->want = KG_WANT_NONE;
     if (!tls->running)
         settle(tls);
 }
@@ -559,7 +424,7 @@ bool kg_tls_send_failed(struct kg_sock *sock)
     if (!tls->secured)
         return !sock->receiving;
     /* A receive tells the owner whether more may come. */
-    if (tls->want != WANT_NONE && !tls->running && !tls->tcp_ended)
+    if (tls->want != KG_WANT_NONE && !tls->running && !tls->tcp_ended)
         settle(tls);
     return true;
 }
@@ -662,7 +527,7 @@ static struct kg_tls *attach(struct kg_sock *sock, SSL_CTX *ctx)
 {
     KG_ASSERT(!sock->tls && !sock->sending && !sock->closing);
     struct kg_tls *tls = kg_calloc(1, sizeof(*tls));
-    BIO *bio = new_bio(tls);
+    BIO *bio = kg_tls_bio_new(tls);
 
     tls->ssl = SSL_new(ctx);
     if (!tls->ssl || !bio) {
