@@ -34,6 +34,11 @@ struct kg_tls_identity *kg_tls_identity_new(struct kg_slice certificate, struct 
 struct kg_tls_identity *kg_tls_identity_self_signed(const char *name, struct kg_error *err);
 void kg_tls_identity_free(struct kg_tls_identity *identity);
 
+/* The first certificate, the first key of a PEM text; the caller frees it. NULL when it cannot be read: a key
+ * also when it wants a passphrase, for nobody is there to be asked. Any thread. */
+X509 *kg_tls_certificate_read(struct kg_slice pem);
+EVP_PKEY *kg_tls_key_read(struct kg_slice pem);
+
 /* CA certificates from PEM, one or more; NULL with a sentence. Free with X509_STORE_free. */
 X509_STORE *kg_tls_store_new(struct kg_slice pem, struct kg_error *err);
 

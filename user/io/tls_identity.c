@@ -67,13 +67,29 @@ static int read_certificates(struct kg_tls_identity *identity, struct kg_slice p
     return 0;
 }
 
-static int read_key(struct kg_tls_identity *identity, struct kg_slice pem, struct kg_error *err)
+X509 *kg_tls_certificate_read(struct kg_slice pem)
 {
     BIO *bio = bio_of(pem);
+    bool bad;
+    X509 *certificate = bio ? next_certificate(bio, &bad) : NULL;
 
-    identity->key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    BIO_free(bio);
+    return certificate;
+}
+
+EVP_PKEY *kg_tls_key_read(struct kg_slice pem)
+{
+    BIO *bio = bio_of(pem);
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+
     BIO_free(bio);
     ERR_clear_error();
+    return key;
+}
+
+static int read_key(struct kg_tls_identity *identity, struct kg_slice pem, struct kg_error *err)
+{
+    identity->key = kg_tls_key_read(pem);
     if (!identity->key)
         return kg_error_set(err, EINVAL, "the key cannot be read (it must be in PEM, without a passphrase)");
     return 0;

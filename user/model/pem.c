@@ -3,35 +3,15 @@
  * repeats a byte of them. */
 #include "model/checks.h"
 
-#include "base/mem.h"
 #include "base/writer.h"
 #include "io/tls.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509v3.h>
-
-/* There is nobody to ask for a passphrase. */
-static int no_passphrase(char *buf, int size, int writing, void *ctx)
-{
-    return -1;
-}
 
 static struct kg_slice text_of(const json_t *value)
 {
     return kg_slice_of(json_string_value(value), json_string_length(value));
-}
-
-/* The first certificate of a PEM text, or NULL. The caller frees it. */
-static X509 *read_certificate(const json_t *value)
-{
-    struct kg_slice pem = text_of(value);
-    BIO *bio = pem.ptr && pem.len <= INT32_MAX ? BIO_new_mem_buf(pem.ptr, (int)pem.len) : NULL;
-    X509 *certificate = bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
-
-    BIO_free(bio);
-    ERR_clear_error();
-    return certificate;
 }
 
 const char *kg_check_certificate(const json_t *value, char scratch[256])
@@ -43,27 +23,16 @@ const char *kg_check_certificate(const json_t *value, char scratch[256])
     /* This field is neither sealed nor kept out of what clients see. */
     if (memmem(pem.ptr, pem.len, mark, sizeof(mark) - 1))
         return "invalid certificate: it holds a private key too";
-    certificate = read_certificate(value);
+    certificate = kg_tls_certificate_read(pem);
     if (!certificate)
         return "invalid certificate: it cannot be read as PEM";
     X509_free(certificate);
     return NULL;
 }
 
-static EVP_PKEY *read_key(const json_t *value)
-{
-    struct kg_slice pem = text_of(value);
-    BIO *bio = pem.ptr && pem.len <= INT32_MAX ? BIO_new_mem_buf(pem.ptr, (int)pem.len) : NULL;
-    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
-
-    BIO_free(bio);
-    ERR_clear_error();
-    return key;
-}
-
 const char *kg_check_private_key(const json_t *value, char scratch[256])
 {
-    EVP_PKEY *key = read_key(value);
+    EVP_PKEY *key = kg_tls_key_read(text_of(value));
 
     if (!key)
         return "invalid key: it cannot be read as PEM without a passphrase";
@@ -78,8 +47,8 @@ static bool is_given(const json_t *entity, const char *name)
 
 static bool belong_together(const json_t *cert, const json_t *key)
 {
-    X509 *certificate = read_certificate(cert);
-    EVP_PKEY *private_key = read_key(key);
+    X509 *certificate = kg_tls_certificate_read(text_of(cert));
+    EVP_PKEY *private_key = kg_tls_key_read(text_of(key));
     bool together = certificate && private_key && X509_check_private_key(certificate, private_key) == 1;
 
     EVP_PKEY_free(private_key);
@@ -149,7 +118,7 @@ void kg_check_authority(const json_t *entity, json_t *violations)
         kg_violate(violations, NULL, "please submit only one certificate at a time");
         return;
     }
-    certificate = read_certificate(cert);
+    certificate = kg_tls_certificate_read(text_of(cert));
     if (!certificate)
         return;
     if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
@@ -165,7 +134,7 @@ void kg_check_authority(const json_t *entity, json_t *violations)
 /* Of the certificate itself, not of its PEM text: one certificate is one entity, however it is wrapped. */
 void kg_authority_expand(json_t *input)
 {
-    X509 *certificate = read_certificate(json_object_get(input, "cert"));
+    X509 *certificate = kg_tls_certificate_read(text_of(json_object_get(input, "cert")));
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
     char text[2 * EVP_MAX_MD_SIZE];
