@@ -408,9 +408,9 @@ static void set_url_parts(json_t *input, struct kg_slice scheme, struct kg_slice
     json_object_set_new(input, "path", path.len > 0 ? json_stringn(path.ptr, path.len) : json_null());
 }
 
-const char *kg_url_expand(json_t *input)
+/* NULL, or what is wrong with it. */
+static const char *expand_url(json_t *input, const json_t *url)
 {
-    json_t *url = json_object_get(input, "url");
     struct kg_slice rest, scheme, host, path;
     uint64_t port = 0;
     size_t slash;
@@ -433,4 +433,13 @@ const char *kg_url_expand(json_t *input)
     set_url_parts(input, scheme, host, port, path);
     json_object_del(input, "url");
     return NULL;
+}
+
+void kg_service_expand(json_t *input, json_t *violations)
+{
+    const json_t *url = json_object_get(input, "url");
+    const char *wrong = url ? expand_url(input, url) : NULL;
+
+    if (wrong)
+        kg_violate(violations, "url", wrong);
 }

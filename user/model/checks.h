@@ -27,12 +27,13 @@ const char *kg_check_sni(const json_t *value, char scratch[256]);
 const char *kg_check_route_sni(const json_t *value, char scratch[256]);
 /* In lower case: names that are compared without regard to it. */
 json_t *kg_name_normal(const json_t *value);
+const char *kg_check_plugin_name(const json_t *value, char scratch[256]);
+
 /* pem.c */
 const char *kg_check_certificate(const json_t *value, char scratch[256]);
 const char *kg_check_private_key(const json_t *value, char scratch[256]);
-const char *kg_check_plugin_name(const json_t *value, char scratch[256]);
 
-/* Of upstreams and targets. */
+/* upstream_fields.c: of upstreams and targets. */
 const char *kg_check_upstream_name(const json_t *value, char scratch[256]);
 const char *kg_check_host_header(const json_t *value, char scratch[256]);
 const char *kg_check_host_name(const json_t *value, char scratch[256]);
@@ -56,7 +57,7 @@ const char *kg_check_say(char scratch[256], struct kg_slice before, struct kg_sl
 
 /* upstream_fields.c */
 extern const struct kg_field kg_upstream_fields[], kg_target_fields[];
-void kg_upstream_expand(json_t *input);
+void kg_upstream_expand(json_t *input, json_t *violations);
 void kg_upstream_check(const json_t *entity, json_t *violations);
 
 /* Notes a message for a field, or, with field NULL, for the entity as a whole. The first one for a field
@@ -78,9 +79,9 @@ const struct kg_field *kg_field_find(const struct kg_field *fields, const char *
  * cert. */
 void kg_check_certificate_pair(const json_t *entity, json_t *violations);
 void kg_check_authority(const json_t *entity, json_t *violations);
-void kg_authority_expand(json_t *input);
+void kg_authority_expand(json_t *input, json_t *violations);
 
-/* Service `url`: expands it in place into protocol, host, port and path. NULL, or what is wrong with it. */
-const char *kg_url_expand(json_t *input);
+/* Service `url`: into protocol, host, port and path. */
+void kg_service_expand(json_t *input, json_t *violations);
 
 #endif

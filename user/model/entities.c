@@ -7,8 +7,7 @@
 #define PLUGINS_MAX 64
 #define PEM_MAX     65536 /* a chain of ten certificates of RSA 4096 has half as much */
 
-static const char *const service_protocols[] = { "http", "https", NULL };
-static const char *const route_protocols[] = { "http", "https", NULL };
+static const char *const http_protocols[] = { "http", "https", NULL };
 static const char *const plugin_protocols[] = { "grpc", "grpcs", "http", "https", NULL };
 static const char *const target_unique[] = { "target", "upstream", NULL };
 static const char *const plugin_unique[] = { "name", "route", "service", "consumer", NULL };
@@ -30,7 +29,7 @@ static const char *const plugin_unique[] = { "name", "route", "service", "consum
 static const struct kg_field service_fields[] = {
     FIELD_ID,
     FIELD_NAME,
-    { .name = "protocol", .type = KG_F_STRING, .required = true, .default_json = "\"http\"", .one_of = service_protocols },
+    { .name = "protocol", .type = KG_F_STRING, .required = true, .default_json = "\"http\"", .one_of = http_protocols },
     { .name = "host", .type = KG_F_STRING, .required = true, .check = kg_check_service_host },
     { .name = "port", .type = KG_F_INTEGER, .required = true, .default_json = "80", .bounded = true, .min = 1, .max = 65535 },
     { .name = "path", .type = KG_F_STRING, .check = kg_check_service_path },
@@ -53,7 +52,7 @@ static const struct kg_field route_fields[] = {
     FIELD_ID,
     FIELD_NAME,
     { .name = "service", .type = KG_F_FOREIGN, .reference = KG_SERVICES },
-    { .name = "protocols", .type = KG_F_STRING_SET, .required = true, .default_json = "[\"http\",\"https\"]", .one_of = route_protocols },
+    { .name = "protocols", .type = KG_F_STRING_SET, .required = true, .default_json = "[\"http\",\"https\"]", .one_of = http_protocols },
     { .name = "methods", .type = KG_F_STRING_SET, .check = kg_check_method },
     { .name = "hosts", .type = KG_F_STRING_SET, .check = kg_check_route_host },
     { .name = "paths", .type = KG_F_STRING_SET, .check = kg_check_route_path },
@@ -236,6 +235,7 @@ const struct kg_entity kg_entities[KG_ENTITIES] = {
                       .nested_path = "services",
                       .endpoint_key = "name",
                       .fields = service_fields,
+                      .expand = kg_service_expand,
                       .check = check_service },
     [KG_ROUTES] = { .id = KG_ROUTES,
                     .name = "routes",

@@ -132,7 +132,7 @@ void kg_check_authority(const json_t *entity, json_t *violations)
 }
 
 /* Of the certificate itself, not of its PEM text: one certificate is one entity, however it is wrapped. */
-void kg_authority_expand(json_t *input)
+void kg_authority_expand(json_t *input, json_t *violations)
 {
     X509 *certificate = kg_tls_certificate_read(text_of(json_object_get(input, "cert")));
     unsigned char digest[EVP_MAX_MD_SIZE];

@@ -449,13 +449,15 @@ static void check_immutable(const struct kg_field *fields, const json_t *result,
             kg_violate(violations, field->name, "immutable field cannot be updated");
 }
 
-static int refuse_whole(const char *field, const char *message, json_t **problem)
+/* Takes over violations: true, with *problem, when there are any. */
+static bool is_refused(json_t *violations, json_t **problem)
 {
-    json_t *violations = json_object();
-
-    kg_violate(violations, field, message);
+    if (json_object_size(violations) == 0) {
+        json_decref(violations);
+        return false;
+    }
     *problem = kg_problem_schema(violations);
-    return -EINVAL;
+    return true;
 }
 
 static int check_whole(const struct kg_entity *entity, json_t *input, const json_t *old, json_t **result,
@@ -472,12 +474,10 @@ static int check_whole(const struct kg_entity *entity, json_t *input, const json
         check_immutable(fields, whole, old, violations);
     if (entity->check)
         entity->check(whole, violations);
-    if (json_object_size(violations) > 0) {
+    if (is_refused(violations, problem)) {
         json_decref(whole);
-        *problem = kg_problem_schema(violations);
         return -EINVAL;
     }
-    json_decref(violations);
     *result = whole;
     return 0;
 }
@@ -495,23 +495,20 @@ static json_t *lay_over_old(const struct kg_entity *entity, const json_t *input,
 int kg_schema_apply(const struct kg_entity *entity, enum kg_write write, const json_t *input,
                     const json_t *old, json_t **result, json_t **problem)
 {
-    const char *wrong = NULL;
-    json_t *given, *whole;
+    json_t *given, *whole, *violations = json_object();
     int rc;
 
-    if (!json_is_object(input))
-        return refuse_whole(NULL, "expected a record", problem);
     KG_ASSERT(write != KG_WRITE_CREATE || !old);
     KG_ASSERT(write != KG_WRITE_PATCH || old);
     given = json_copy((json_t *)(uintptr_t)input);
-    if (entity->id == KG_SERVICES && json_object_get(given, "url"))
-        wrong = kg_url_expand(given);
-    if (wrong) {
+    if (!json_is_object(given))
+        kg_violate(violations, NULL, "expected a record");
+    else if (entity->expand)
+        entity->expand(given, violations);
+    if (is_refused(violations, problem)) {
         json_decref(given);
-        return refuse_whole("url", wrong, problem);
+        return -EINVAL;
     }
-    if (entity->expand)
-        entity->expand(given);
     whole = write == KG_WRITE_PATCH ? lay_over_old(entity, given, old) : json_incref(given);
     json_decref(given);
     rc = check_whole(entity, whole, old, result, problem);

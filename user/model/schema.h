@@ -91,8 +91,9 @@ struct kg_entity {
     const struct kg_field *fields; /* ended by a NULL name */
     /* Only below its parent: its endpoint key is a name there alone, and it has no collection of its own. */
     bool nested_only;
-    /* Writes out what the given fields say about others that are not given. May be NULL. */
-    void (*expand)(json_t *input);
+    /* Writes out what the given fields say about others that are not given; what it cannot read goes to
+     * violations. May be NULL. */
+    void (*expand)(json_t *input, json_t *violations);
     /* Rules over several fields ("at least one of …"): adds to violations. May be NULL. */
     void (*check)(const json_t *entity, json_t *violations);
     /* NULL-terminated: fields that are unique only as a whole, null being a value. May be NULL. */

@@ -259,7 +259,7 @@ static void set_unless_given(json_t *input, const char *name, const char *text)
 
 /* As in Kong: to hash on something is to hash, and an algorithm that does not hash drops what was hashed on.
  */
-void kg_upstream_expand(json_t *input)
+void kg_upstream_expand(json_t *input, json_t *violations)
 {
     if (is(input, "hash_on", "none")) {
         set_unless_given(input, "algorithm", "round-robin");
