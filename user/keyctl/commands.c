@@ -130,13 +130,14 @@ static int fetch_all(const struct command *command, const char *path, json_t **a
     return rc;
 }
 
-static int list(const struct command *command, const char *path)
+/* noun: whose columns are shown. */
+static int list(const struct command *command, const struct noun *noun, const char *path)
 {
     json_t *all;
     int rc = fetch_all(command, path, &all);
 
     if (rc == 0)
-        rc = show_list(command, command->noun, all);
+        rc = show_list(command, noun, all);
     json_decref(all);
     return rc;
 }
@@ -166,17 +167,6 @@ static int delete_one(const struct command *command, const char *path)
     return rc;
 }
 
-static int show_health(const struct command *command, const char *path)
-{
-    json_t *all;
-    int rc = fetch_all(command, path, &all);
-
-    if (rc == 0)
-        rc = show_list(command, &health_noun, all);
-    json_decref(all);
-    return rc;
-}
-
 static int run_noun(const struct command *command)
 {
     static const char *const methods[VERBS] = { "POST", "GET", "GET", "PATCH", "DELETE", "GET" };
@@ -188,14 +178,14 @@ static int run_noun(const struct command *command)
     if (rc != 0)
         return rc;
     if (command->verb == VERB_LIST)
-        return list(command, path);
+        return list(command, command->noun, path);
     if (ON_NAMED & ON(command->verb))
         put_segment(path, sizeof(path), command->argument);
     if (command->verb == VERB_DELETE)
         return delete_one(command, path);
     if (command->verb == VERB_HEALTH) {
         put_segment(path, sizeof(path), "health");
-        return show_health(command, path);
+        return list(command, &health_noun, path);
     }
     rc = request(command, methods[command->verb], path, writes ? command->fields : NULL, &json);
     if (rc == 0)
@@ -219,22 +209,11 @@ static int show_status(const struct command *command)
     return rc;
 }
 
-static int show_stats(const struct command *command)
-{
-    json_t *all;
-    int rc = fetch_all(command, "/stats", &all);
-
-    if (rc == 0)
-        rc = show_list(command, &stats_noun, all);
-    json_decref(all);
-    return rc;
-}
-
 int run_command(const struct command *command)
 {
     if (command->status)
         return show_status(command);
     if (command->stats)
-        return show_stats(command);
+        return list(command, &stats_noun, "/stats");
     return run_noun(command);
 }

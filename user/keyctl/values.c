@@ -12,6 +12,7 @@
 
 #define KEY_FILE_MAX 4096
 #define PEM_FILE_MAX 65536
+#define NAME_CAP     256 /* of a name in NAME=VALUE */
 
 void field_name(const struct flag *flag, char out[64])
 {
@@ -118,22 +119,41 @@ static json_t *config_value(const char *name, const char *text)
     return value;
 }
 
-static int add_config(json_t *fields, const char *text, struct kg_error *err)
+/* NAME=VALUE taken apart: the value, or NULL with err set. */
+static const char *split(const struct flag *flag, const char *text, char name[NAME_CAP], struct kg_error *err)
 {
-    json_t *config = json_object_get(fields, "config");
     size_t len = kg_slice_find(kg_slice_str(text), '=');
-    const char *value = text + len + 1;
-    char name[64];
-    json_t *json;
 
-    if (text[len] != '=' || len == 0 || len >= sizeof(name))
-        return kg_error_set(err, EINVAL, "--config takes NAME=VALUE");
+    if (text[len] != '=' || len == 0 || len >= NAME_CAP) {
+        kg_error_set(err, EINVAL, "--%s takes %s", flag->name, flag->value);
+        return NULL;
+    }
     memcpy(name, text, len);
     name[len] = '\0';
-    if (!config) {
-        config = json_object();
-        json_object_set_new(fields, "config", config);
-    }
+    return text + len + 1;
+}
+
+/* The object under a name, made when it is not there. */
+static json_t *object_in(json_t *fields, const char *name)
+{
+    json_t *object = json_object_get(fields, name);
+
+    if (json_is_object(object))
+        return object;
+    object = json_object();
+    json_object_set_new(fields, name, object);
+    return object;
+}
+
+static int add_config(json_t *fields, const struct flag *flag, const char *text, struct kg_error *err)
+{
+    char name[NAME_CAP];
+    const char *value = split(flag, text, name, err);
+    json_t *config, *json;
+
+    if (!value)
+        return -EINVAL;
+    config = object_in(fields, "config");
     if (config_is_list(name) && value[0] != '[' && value[0] != '\0')
         return add_list(config, name, value) < 0 ? not_utf8(err, "--config") : 0;
     if (json_object_get(config, name))
@@ -181,23 +201,16 @@ static json_t *record_value(const char *name, const char *text)
 static int add_to_record(json_t *fields, const struct flag *flag, const char *field, const char *text,
                          struct kg_error *err)
 {
-    json_t *record = json_object_get(fields, field), *inner, *value;
-    size_t len = kg_slice_find(kg_slice_str(text), '=');
-    const char *last;
-    char name[128];
+    char name[NAME_CAP];
+    const char *given = split(flag, text, name, err), *last;
+    json_t *inner, *value;
 
-    if (text[len] != '=' || len == 0 || len >= sizeof(name))
-        return kg_error_set(err, EINVAL, "--%s takes %s", flag->name, flag->value);
-    memcpy(name, text, len);
-    name[len] = '\0';
-    if (!json_is_object(record)) {
-        record = json_object();
-        json_object_set_new(fields, field, record);
-    }
-    inner = walk(record, name, &last);
+    if (!given)
+        return -EINVAL;
+    inner = walk(object_in(fields, field), name, &last);
     if (!inner || json_object_get(inner, last))
         return kg_error_set(err, EINVAL, "--%s %s is given twice, or is no name", flag->name, name);
-    value = record_value(last, text + len + 1);
+    value = record_value(last, given);
     if (!value || json_object_set_new(inner, last, value) < 0)
         return kg_error_set(err, EINVAL, "--%s %s: its value is neither text nor valid JSON", flag->name,
                             name);
@@ -208,26 +221,20 @@ static int add_to_record(json_t *fields, const struct flag *flag, const char *fi
 static int add_to_map(json_t *fields, const struct flag *flag, const char *name, const char *text,
                       struct kg_error *err)
 {
-    json_t *map = json_object_get(fields, name), *list;
-    size_t len = kg_slice_find(kg_slice_str(text), '=');
-    char key[256];
+    char key[NAME_CAP];
+    const char *value = split(flag, text, key, err);
+    json_t *map, *list;
 
-    if (text[len] != '=' || len == 0 || len >= sizeof(key))
-        return kg_error_set(err, EINVAL, "--%s takes %s", flag->name, flag->value);
-    memcpy(key, text, len);
-    key[len] = '\0';
-    if (!json_is_object(map)) {
-        map = json_object();
-        json_object_set_new(fields, name, map);
-    }
+    if (!value)
+        return -EINVAL;
+    map = object_in(fields, name);
     list = json_object_get(map, key);
     if (!list) {
         list = json_array();
         if (json_object_set_new(map, key, list) < 0)
             return not_utf8(err, "the command line");
     }
-    return json_array_append_new(list, json_string(text + len + 1)) < 0 ? not_utf8(err, "the command line")
-                                                                        : 0;
+    return json_array_append_new(list, json_string(value)) < 0 ? not_utf8(err, "the command line") : 0;
 }
 
 static int read_all(int fd, char *buf, size_t cap, size_t *len)
@@ -343,7 +350,7 @@ int set_value(json_t *fields, const struct flag *flag, const char *text, struct 
     json_t *before;
 
     if (flag->kind == FLAG_CONFIG)
-        return add_config(fields, text, err);
+        return add_config(fields, flag, text, err);
     field_name(flag, name);
     before = json_object_get(fields, name);
     if (flag->kind == FLAG_LIST && text[0] != '\0')
