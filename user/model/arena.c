@@ -57,6 +57,15 @@ struct kg_slice kg_arena_copy(struct kg_arena *arena, struct kg_slice bytes)
     return kg_slice_of(copy, bytes.len);
 }
 
+struct kg_slice kg_arena_lower(struct kg_arena *arena, struct kg_slice bytes)
+{
+    char *copy = kg_arena_calloc(arena, bytes.len + 1, 1);
+
+    for (size_t i = 0; i < bytes.len; i++)
+        copy[i] = kg_lower(bytes.ptr[i]);
+    return kg_slice_of(copy, bytes.len);
+}
+
 void kg_arena_free(struct kg_arena *arena)
 {
     while (arena->chunks) {

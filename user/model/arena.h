@@ -22,6 +22,8 @@ void *kg_arena_calloc(struct kg_arena *arena, size_t count, size_t size);
 
 /* A copy of the bytes, with a NUL behind them. */
 struct kg_slice kg_arena_copy(struct kg_arena *arena, struct kg_slice bytes);
+/* The same in lower case. */
+struct kg_slice kg_arena_lower(struct kg_arena *arena, struct kg_slice bytes);
 
 void kg_arena_free(struct kg_arena *arena);
 

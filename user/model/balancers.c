@@ -177,8 +177,6 @@ static void make_ring(struct kg_balancer_record *balancer)
     struct kg_ring_member *members;
     uint16_t *ring;
 
-    if (pub->endpoint_count == 0)
-        pub->ring_len = 0;
     if (pub->ring_len == 0)
         return;
     members = kg_calloc(pub->endpoint_count, sizeof(*members));

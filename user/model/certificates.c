@@ -108,18 +108,8 @@ static bool same_name(const void *key, const void *other)
     return kg_slice_eq(*(const struct kg_slice *)key, *(const struct kg_slice *)other);
 }
 
-static void retain_record(void *value)
-{
-    ((struct kg_record *)value)->refs++;
-}
-
-static void release_record(void *value)
-{
-    kg_record_release(value);
-}
-
-static const struct kg_pmap_type snis_by_name = { sni_name, hash_name, same_name, retain_record,
-                                                  release_record };
+static const struct kg_pmap_type snis_by_name = { sni_name, hash_name, same_name, kg_records_retain,
+                                                  kg_records_release };
 
 static struct kg_pmap *map_of(struct kg_certificates *certificates, enum kg_entity_id entity)
 {

@@ -58,10 +58,11 @@ struct kg_host_name *kg_names_find(const struct kg_pmap *names, struct kg_slice 
 void kg_names_use(struct kg_pmap *names, struct kg_slice host, enum kg_name_user user)
 {
     struct kg_addr numeric;
-    struct kg_host_name *name = kg_names_find(names, host);
+    struct kg_host_name *name;
 
     if (kg_host_numeric(host, &numeric))
         return;
+    name = kg_names_find(names, host);
     if (name) {
         name->users[user]++;
         return;

@@ -27,18 +27,8 @@ static const void *upstream_name(const void *value)
     return ((const struct kg_upstream_record *)value)->lower_name.ptr;
 }
 
-static void retain_upstream(void *value)
-{
-    ((struct kg_record *)value)->refs++;
-}
-
-static void release_upstream(void *value)
-{
-    kg_record_release(value);
-}
-
 static const struct kg_pmap_type upstreams_by_name = { upstream_name, kg_pmap_hash_text, kg_pmap_same_text,
-                                                       retain_upstream, release_upstream };
+                                                       kg_records_retain, kg_records_release };
 
 void kg_pools_init(struct kg_pools *pools, struct kg_pmap *names)
 {

@@ -9,9 +9,6 @@
 
 #include <stdlib.h>
 
-#define PORT_HTTP  80
-#define PORT_HTTPS 443
-
 static struct kg_slice string_of(const json_t *value)
 {
     return kg_slice_of(json_string_value(value), json_string_length(value));
@@ -64,15 +61,6 @@ static struct kg_slice *list(struct kg_record *record, const json_t *object, con
     return elements(record, json_object_get(object, name), count);
 }
 
-static struct kg_slice lower(struct kg_record *record, struct kg_slice host)
-{
-    char *copy = kg_arena_calloc(&record->arena, host.len + 1, 1);
-
-    for (size_t i = 0; i < host.len; i++)
-        copy[i] = kg_lower(host.ptr[i]);
-    return kg_slice_of(copy, host.len);
-}
-
 static void take_tls(struct kg_service_record *service, const json_t *object)
 {
     const json_t *verify = json_object_get(object, "tls_verify");
@@ -96,14 +84,13 @@ static struct kg_record *new_service(const json_t *object)
     service->path = field(record, object, "path");
     if (service->path.len == 0)
         service->path = KG_SLICE("/");
-    service->port = (uint16_t)number(object, "port", PORT_HTTP);
+    service->port = (uint16_t)number(object, "port", 80);
     service->connect_timeout_ms = number(object, "connect_timeout", 60000);
     service->write_timeout_ms = number(object, "write_timeout", 60000);
     service->read_timeout_ms = number(object, "read_timeout", 60000);
     service->retries = number(object, "retries", 5);
-    service->lower_host = lower(record, service->host);
+    service->lower_host = kg_arena_lower(&record->arena, service->host);
     take_tls(service, object);
-    service->host_header = kg_host_header(&record->arena, service->host, service->port, service->https);
     return record;
 }
 
@@ -275,15 +262,15 @@ static const void *record_id(const void *value)
     return ((const struct kg_record *)value)->id;
 }
 
-static void retain_record(void *value)
+void kg_records_retain(void *value)
 {
     ((struct kg_record *)value)->refs++;
 }
 
-static void release_record(void *value)
+void kg_records_release(void *value)
 {
     kg_record_release(value);
 }
 
-const struct kg_pmap_type kg_records_by_id = { record_id, kg_pmap_hash_text, kg_pmap_same_text, retain_record,
-                                               release_record };
+const struct kg_pmap_type kg_records_by_id = { record_id, kg_pmap_hash_text, kg_pmap_same_text,
+                                               kg_records_retain, kg_records_release };

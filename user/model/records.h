@@ -66,8 +66,8 @@ struct kg_plugin_record {
 struct kg_service_record {
     struct kg_record record;
     bool enabled, https;
-    struct kg_slice name, host, path, host_header; /* host is NUL-terminated */
-    struct kg_slice lower_host;                    /* NUL-terminated */
+    struct kg_slice name, host, path; /* host is NUL-terminated */
+    struct kg_slice lower_host;       /* NUL-terminated */
     uint16_t port;
     int tls_verify;       /* -1: as the settings say */
     int tls_verify_depth; /* -1: OpenSSL's own */
@@ -116,8 +116,10 @@ struct kg_upstream_record {
     struct kg_pool *pool; /* pools.c */
 };
 
-/* By id, for all of them. */
+/* By id, for all of them; and what a map of some of them by another key does with each. */
 extern const struct kg_pmap_type kg_records_by_id;
+void kg_records_retain(void *record);
+void kg_records_release(void *record);
 
 /* A new record with one reference from the full JSON of any of the above, or of what model/certificates.h
  * holds. */

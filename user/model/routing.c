@@ -82,7 +82,7 @@ static struct kg_balancer_record *own_balancer(struct kg_service_record *service
     struct kg_endpoint endpoint = { .weight = 1 };
 
     endpoint.host = kg_arena_copy(&fresh->arena, service->host);
-    endpoint.host_header = kg_arena_copy(&fresh->arena, service->host_header);
+    endpoint.host_header = kg_host_header(&fresh->arena, service->host, service->port, service->https);
     for (size_t i = 0; i < count; i++) {
         endpoint.addr_len = kg_sockaddr_of(&addrs[i], service->port, &endpoint.addr);
         kg_balancer_record_add(fresh, &endpoint, NULL);

@@ -5,6 +5,7 @@
 #include "base/addr.h"
 #include "base/writer.h"
 #include "http/head.h"
+#include "model/names.h"
 
 #include <stdio.h>
 
@@ -205,12 +206,10 @@ const char *kg_check_target(const json_t *value, char scratch[256])
 
 static void put_host(struct kg_writer *w, struct kg_slice host)
 {
-    bool bracketed = host.len > 2 && host.ptr[0] == '[';
-    struct kg_slice inside = bracketed ? kg_slice_of(host.ptr + 1, host.len - 2) : host;
     char text[KG_ADDR_TEXT];
     struct kg_addr addr;
 
-    if (kg_addr_parse(inside, &addr)) {
+    if (!kg_host_numeric(host, &addr)) {
         for (size_t i = 0; i < host.len; i++)
             kg_put_char(w, kg_lower(host.ptr[i]));
         return;

@@ -156,15 +156,6 @@ static struct kg_probe probe_of(struct kg_record *record, const json_t *active)
     return probe;
 }
 
-static struct kg_slice lower(struct kg_record *record, struct kg_slice name)
-{
-    char *copy = kg_arena_calloc(&record->arena, name.len + 1, 1);
-
-    for (size_t i = 0; i < name.len; i++)
-        copy[i] = kg_lower(name.ptr[i]);
-    return kg_slice_of(copy, name.len);
-}
-
 struct kg_record *kg_upstream_record_new(const json_t *object)
 {
     struct kg_upstream_record *upstream = kg_calloc(1, sizeof(*upstream));
@@ -177,7 +168,7 @@ struct kg_record *kg_upstream_record_new(const json_t *object)
     KG_ASSERT(id.len > 0 && id.len < sizeof(rules->id));
     memcpy(rules->id, id.ptr, id.len);
     rules->name = text(record, object, "name");
-    upstream->lower_name = lower(record, rules->name);
+    upstream->lower_name = kg_arena_lower(&record->arena, rules->name);
     upstream->slots = count_of(object, "slots");
     rules->hash_on = hash_rule(record, object, "hash_on", "hash_on_header", "hash_on_query_arg");
     rules->hash_fallback =
