@@ -2,15 +2,12 @@
 #include "admin/call.h"
 
 #include "base/log.h"
-
-#define PAGE 1000
+#include "model/json.h"
 
 bool kg_admin_name_child(struct kg_call *call, const struct kg_field *children, struct kg_slice name)
 {
     json_t *value = json_stringn(name.ptr, name.len), *given = json_object_get(call->input, children->name);
-    json_t *names, *other;
-    bool there = false;
-    size_t i;
+    json_t *names;
 
     if (!value) {
         kg_reply_message(call, 400, "the last part of the path is not UTF-8");
@@ -22,8 +19,7 @@ bool kg_admin_name_child(struct kg_call *call, const struct kg_field *children, 
         return true;
     }
     names = json_is_array(given) ? json_copy(given) : json_array();
-    json_array_foreach(names, i, other) there |= json_equal(other, value);
-    if (!there)
+    if (!kg_json_contains(names, value))
         json_array_append(names, value);
     json_decref(value);
     json_object_set_new(call->input, children->name, names);
@@ -39,7 +35,7 @@ static bool tell_children(struct kg_call *call, const struct kg_entity *entity, 
     size_t i;
 
     do {
-        page = kg_store_list(call->parts->store, child->id, link, id, PAGE, &after);
+        page = kg_store_list(call->parts->store, child->id, link, id, KG_ADMIN_PAGE_MAX, &after);
         json_array_foreach(page, i, object) kg_admin_tell_model(call, child, object);
         json_decref(page);
     } while (page && after > 0);

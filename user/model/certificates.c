@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/writer.h"
+#include "model/json.h"
 
 #include <stdlib.h>
 
@@ -28,9 +29,7 @@ struct authority_record {
 
 static struct kg_slice string_of(const json_t *object, const char *name)
 {
-    const json_t *value = json_object_get(object, name);
-
-    return kg_slice_of(json_string_value(value), json_string_length(value));
+    return kg_json_text(json_object_get(object, name));
 }
 
 /* ---- records ---- */
@@ -147,7 +146,7 @@ static void remove_unlisted(void *ctx, void *value)
         return;
     json_array_foreach(cascade->keep, i, name)
     {
-        if (kg_slice_eq(sni->name, kg_slice_of(json_string_value(name), json_string_length(name))))
+        if (kg_slice_eq(sni->name, kg_json_text(name)))
             return;
     }
     remove_sni(cascade->certificates, sni);

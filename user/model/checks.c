@@ -3,8 +3,8 @@
 #include "base/addr.h"
 #include "base/mem.h"
 #include "base/writer.h"
-#include "http/head.h"
 #include "http/uri.h"
+#include "model/json.h"
 #include "model/regex.h"
 
 #include <stdio.h>
@@ -15,11 +15,6 @@
 #define HOST_MAX     253 /* RFC 1035, 2.3.4, in text form */
 #define KEY_MAX      512
 #define HEADER_MAX   4096 /* of a value; longer ones come in no head by default */
-
-static struct kg_slice text_of(const json_t *value)
-{
-    return kg_slice_of(json_string_value(value), json_string_length(value));
-}
 
 const char *kg_check_say(char scratch[256], struct kg_slice before, struct kg_slice value,
                          struct kg_slice after)
@@ -64,7 +59,7 @@ static const char *too_long(struct kg_slice text, size_t max, char scratch[256])
 
 const char *kg_check_name(const json_t *value, char scratch[256])
 {
-    struct kg_slice text = text_of(value);
+    struct kg_slice text = kg_json_text(value);
 
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
@@ -83,7 +78,7 @@ const char *kg_check_name(const json_t *value, char scratch[256])
  */
 const char *kg_check_identity(const json_t *value, char scratch[256])
 {
-    struct kg_slice text = text_of(value);
+    struct kg_slice text = kg_json_text(value);
 
     for (size_t i = 0; i < text.len; i++)
         if (is_control(text.ptr[i]))
@@ -95,7 +90,7 @@ const char *kg_check_identity(const json_t *value, char scratch[256])
 
 const char *kg_check_tag(const json_t *value, char scratch[256])
 {
-    struct kg_slice text = text_of(value);
+    struct kg_slice text = kg_json_text(value);
 
     for (size_t i = 0; i < text.len; i++)
         if (is_control(text.ptr[i]) || is_one_of(text.ptr[i], ",/"))
@@ -108,7 +103,7 @@ const char *kg_check_tag(const json_t *value, char scratch[256])
 /* The message never repeats the key. */
 const char *kg_check_key(const json_t *value, char scratch[256])
 {
-    struct kg_slice text = text_of(value);
+    struct kg_slice text = kg_json_text(value);
 
     for (size_t i = 0; i < text.len; i++)
         if (is_control(text.ptr[i]) || (unsigned char)text.ptr[i] > 0x7e)
@@ -158,7 +153,7 @@ bool kg_host_has_port(struct kg_slice host, struct kg_slice *name, uint64_t *por
 
 const char *kg_check_service_host(const json_t *value, char scratch[256])
 {
-    struct kg_slice host = text_of(value), name;
+    struct kg_slice host = kg_json_text(value), name;
     uint64_t port;
 
     if (kg_is_host_name(host) || kg_is_bracketed_ipv6(host))
@@ -187,18 +182,14 @@ static const char *check_wildcard(struct kg_slice name, struct kg_slice whole, c
 
 const char *kg_check_route_host(const json_t *value, char scratch[256])
 {
-    struct kg_slice host = text_of(value), name = host;
+    struct kg_slice host = kg_json_text(value), name = host;
     uint64_t port = 1;
 
-    if (kg_is_bracketed_ipv6(host))
-        return NULL;
+    if (kg_slice_find(host, '*') == host.len)
+        return kg_check_host_header(value, scratch);
     if (kg_host_has_port(host, &name, &port) && (port < 1 || port > 65535))
         return "invalid port number";
-    if (kg_slice_find(name, '*') < name.len)
-        return check_wildcard(name, host, scratch);
-    if (kg_is_host_name(name) || kg_is_bracketed_ipv6(name))
-        return NULL;
-    return kg_check_say(scratch, KG_SLICE("invalid value: "), host, KG_SLICE(""));
+    return check_wildcard(name, host, scratch);
 }
 
 static const char *check_server_name(struct kg_slice name, char scratch[256])
@@ -217,7 +208,7 @@ static const char *check_server_name(struct kg_slice name, char scratch[256])
 
 const char *kg_check_sni(const json_t *value, char scratch[256])
 {
-    struct kg_slice name = text_of(value), host;
+    struct kg_slice name = kg_json_text(value), host;
     uint64_t port;
 
     if (kg_slice_eq(name, KG_SLICE("*")))
@@ -230,12 +221,12 @@ const char *kg_check_sni(const json_t *value, char scratch[256])
 
 const char *kg_check_route_sni(const json_t *value, char scratch[256])
 {
-    return check_server_name(text_of(value), scratch);
+    return check_server_name(kg_json_text(value), scratch);
 }
 
 json_t *kg_name_normal(const json_t *value)
 {
-    struct kg_slice name = text_of(value);
+    struct kg_slice name = kg_json_text(value);
     char *lower = kg_strndup(name.ptr, name.len);
     json_t *normal;
 
@@ -274,7 +265,7 @@ static const char *check_path(struct kg_slice path, char scratch[256])
 
 const char *kg_check_service_path(const json_t *value, char scratch[256])
 {
-    return check_path(text_of(value), scratch);
+    return check_path(kg_json_text(value), scratch);
 }
 
 /* NULL, or why the pattern is none. */
@@ -291,7 +282,7 @@ static const char *check_regex(enum kg_regex_kind kind, struct kg_slice pattern,
 
 const char *kg_check_route_path(const json_t *value, char scratch[256])
 {
-    struct kg_slice path = text_of(value);
+    struct kg_slice path = kg_json_text(value);
     char normal[PATH_MAX_LEN];
     struct kg_writer w = kg_writer_of(normal, sizeof(normal));
     const char *wrong, *why = "not a valid path";
@@ -313,19 +304,17 @@ const char *kg_check_route_path(const json_t *value, char scratch[256])
 
 const char *kg_check_header_name(const json_t *value, char scratch[256])
 {
-    struct kg_slice name = text_of(value);
+    struct kg_slice name = kg_json_text(value);
 
     if (kg_slice_eq_nocase(name, KG_SLICE("host")))
         return "cannot contain 'host' header, which must be specified in the 'hosts' attribute";
-    if (!kg_is_token(name))
-        return kg_check_say(scratch, KG_SLICE("'"), name, KG_SLICE("' is not a valid header name"));
-    return too_long(name, IDENTITY_MAX, scratch);
+    return kg_check_hash_header(value, scratch);
 }
 
 /* A value with blanks at its ends or a control character in it comes with no request (RFC 9110, 5.5). */
 const char *kg_check_header_value(const json_t *value, char scratch[256])
 {
-    struct kg_slice text = text_of(value);
+    struct kg_slice text = kg_json_text(value);
 
     for (size_t i = 0; i < text.len; i++)
         if (is_control(text.ptr[i]) && text.ptr[i] != '\t')
@@ -337,7 +326,7 @@ const char *kg_check_header_value(const json_t *value, char scratch[256])
 
 const char *kg_check_header_values(const json_t *values, char scratch[256])
 {
-    struct kg_slice first = text_of(json_array_get(values, 0));
+    struct kg_slice first = kg_json_text(json_array_get(values, 0));
 
     if (json_array_size(values) != 1 || !kg_slice_starts_with(first, KG_SLICE("~*")))
         return NULL;
@@ -347,7 +336,7 @@ const char *kg_check_header_values(const json_t *values, char scratch[256])
 /* A token (RFC 9110, 9.1) without lower-case letters, so that "get" is not taken for GET. */
 const char *kg_check_method(const json_t *value, char scratch[256])
 {
-    struct kg_slice text = text_of(value);
+    struct kg_slice text = kg_json_text(value);
 
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
@@ -373,7 +362,7 @@ const char *kg_check_plugin_name(const json_t *value, char scratch[256])
 {
     if (kg_plugin_find(json_string_value(value)))
         return NULL;
-    return kg_check_say(scratch, KG_SLICE("plugin '"), text_of(value),
+    return kg_check_say(scratch, KG_SLICE("plugin '"), kg_json_text(value),
                         KG_SLICE("' not enabled; add it to the 'plugins' configuration property"));
 }
 
@@ -417,7 +406,7 @@ static const char *expand_url(json_t *input, const json_t *url)
 
     if (!json_is_string(url))
         return json_is_null(url) ? "missing host in url" : "expected a string";
-    rest = kg_slice_trim(text_of(url));
+    rest = kg_slice_trim(kg_json_text(url));
     for (size_t i = 0; i < rest.len; i++)
         if (is_control(rest.ptr[i]) || is_one_of(rest.ptr[i], " ?#@\\"))
             return "must consist of scheme, host, port and path only";

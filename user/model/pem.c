@@ -5,19 +5,15 @@
 
 #include "base/writer.h"
 #include "io/tls.h"
+#include "model/json.h"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
-static struct kg_slice text_of(const json_t *value)
-{
-    return kg_slice_of(json_string_value(value), json_string_length(value));
-}
-
 const char *kg_check_certificate(const json_t *value, char scratch[256])
 {
     static const char mark[] = " PRIVATE KEY-----";
-    struct kg_slice pem = text_of(value);
+    struct kg_slice pem = kg_json_text(value);
     X509 *certificate;
 
     /* This field is neither sealed nor kept out of what clients see. */
@@ -32,7 +28,7 @@ const char *kg_check_certificate(const json_t *value, char scratch[256])
 
 const char *kg_check_private_key(const json_t *value, char scratch[256])
 {
-    EVP_PKEY *key = kg_tls_key_read(text_of(value));
+    EVP_PKEY *key = kg_tls_key_read(kg_json_text(value));
 
     if (!key)
         return "invalid key: it cannot be read as PEM without a passphrase";
@@ -47,8 +43,8 @@ static bool is_given(const json_t *entity, const char *name)
 
 static bool belong_together(const json_t *cert, const json_t *key)
 {
-    X509 *certificate = kg_tls_certificate_read(text_of(cert));
-    EVP_PKEY *private_key = kg_tls_key_read(text_of(key));
+    X509 *certificate = kg_tls_certificate_read(kg_json_text(cert));
+    EVP_PKEY *private_key = kg_tls_key_read(kg_json_text(key));
     bool together = certificate && private_key && X509_check_private_key(certificate, private_key) == 1;
 
     EVP_PKEY_free(private_key);
@@ -72,7 +68,7 @@ static int check_pair(const json_t *entity, const char *cert_name, const char *k
         return 0;
     }
     /* What is stored must also be what a handshake can be made with: its chain, for one. */
-    identity = kg_tls_identity_new(text_of(cert), text_of(key), &err);
+    identity = kg_tls_identity_new(kg_json_text(cert), kg_json_text(key), &err);
     if (!identity) {
         kg_violate(violations, NULL, err.text);
         return 0;
@@ -114,11 +110,11 @@ void kg_check_authority(const json_t *entity, json_t *violations)
 
     if (!json_is_string(cert))
         return;
-    if (holds_two(text_of(cert))) {
+    if (holds_two(kg_json_text(cert))) {
         kg_violate(violations, NULL, "please submit only one certificate at a time");
         return;
     }
-    certificate = kg_tls_certificate_read(text_of(cert));
+    certificate = kg_tls_certificate_read(kg_json_text(cert));
     if (!certificate)
         return;
     if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
@@ -134,7 +130,7 @@ void kg_check_authority(const json_t *entity, json_t *violations)
 /* Of the certificate itself, not of its PEM text: one certificate is one entity, however it is wrapped. */
 void kg_authority_expand(json_t *input, json_t *violations)
 {
-    X509 *certificate = kg_tls_certificate_read(text_of(json_object_get(input, "cert")));
+    X509 *certificate = kg_tls_certificate_read(kg_json_text(json_object_get(input, "cert")));
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
     char text[2 * EVP_MAX_MD_SIZE];

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/writer.h"
+#include "model/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ void kg_violate(json_t *violations, const char *field, const char *message)
 
 static void add_part(struct message *message, struct kg_slice path, const json_t *text)
 {
-    struct kg_slice part = { json_string_value(text), json_string_length(text) };
+    struct kg_slice part = kg_json_text(text);
     size_t before = message->w.len;
 
     if (message->count++ > 0)
@@ -167,7 +168,7 @@ static void put_value(struct kg_writer *w, const json_t *value)
         return;
     }
     KG_PUT(w, "\"");
-    kg_put_json(w, kg_slice_of(json_string_value(value), json_string_length(value)));
+    kg_put_json(w, kg_json_text(value));
     KG_PUT(w, "\"");
 }
 

@@ -6,17 +6,13 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/json.h"
 
 #include <stdlib.h>
 
-static struct kg_slice string_of(const json_t *value)
-{
-    return kg_slice_of(json_string_value(value), json_string_length(value));
-}
-
 static struct kg_slice field(struct kg_record *record, const json_t *object, const char *name)
 {
-    return kg_arena_copy(&record->arena, string_of(json_object_get(object, name)));
+    return kg_arena_copy(&record->arena, kg_json_text(json_object_get(object, name)));
 }
 
 static uint32_t number(const json_t *object, const char *name, uint32_t otherwise)
@@ -39,7 +35,7 @@ static bool flag(const json_t *object, const char *name, bool otherwise)
 /* The id in {"id": …}; empty for null. */
 static void reference(const json_t *object, const char *name, char out[KG_UUID_TEXT])
 {
-    struct kg_slice id = string_of(json_object_get(json_object_get(object, name), "id"));
+    struct kg_slice id = kg_json_text(json_object_get(json_object_get(object, name), "id"));
 
     KG_ASSERT(id.len < KG_UUID_TEXT);
     if (id.len > 0)
@@ -52,7 +48,7 @@ static struct kg_slice *elements(struct kg_record *record, const json_t *array, 
     *count = json_array_size(array);
     struct kg_slice *slices = kg_arena_calloc(&record->arena, *count, sizeof(*slices));
     for (size_t i = 0; i < *count; i++)
-        slices[i] = kg_arena_copy(&record->arena, string_of(json_array_get(array, i)));
+        slices[i] = kg_arena_copy(&record->arena, kg_json_text(json_array_get(array, i)));
     return slices;
 }
 
@@ -66,7 +62,7 @@ static void take_tls(struct kg_service_record *service, const json_t *object)
     const json_t *verify = json_object_get(object, "tls_verify");
     const json_t *depth = json_object_get(object, "tls_verify_depth");
 
-    service->https = kg_slice_eq(string_of(json_object_get(object, "protocol")), KG_SLICE("https"));
+    service->https = kg_slice_eq(kg_json_text(json_object_get(object, "protocol")), KG_SLICE("https"));
     service->tls_verify = json_is_boolean(verify) ? json_is_true(verify) : -1;
     service->tls_verify_depth = json_is_integer(depth) ? (int)json_integer_value(depth) : -1;
     reference(object, "client_certificate", service->client_certificate_id);
@@ -101,7 +97,7 @@ static bool has_element(const json_t *object, const char *name, const char *want
 
     json_array_foreach(json_object_get(object, name), i, value)
     {
-        if (kg_slice_eq(string_of(value), kg_slice_str(wanted)))
+        if (kg_slice_eq(kg_json_text(value), kg_slice_str(wanted)))
             return true;
     }
     return false;
@@ -209,7 +205,7 @@ static struct kg_record *new_plugin(const json_t *object)
 
 struct kg_record *kg_record_new(enum kg_entity_id entity, const json_t *object, uint64_t order)
 {
-    struct kg_slice id = string_of(json_object_get(object, "id"));
+    struct kg_slice id = kg_json_text(json_object_get(object, "id"));
     struct kg_record *record = NULL;
 
     KG_ASSERT(id.len > 0 && id.len < KG_UUID_TEXT);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/uuid.h"
 #include "base/writer.h"
+#include "model/json.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -81,7 +82,7 @@ static json_t *take_string(const struct kg_field *field, const json_t *given, js
 /* Stored in lower case, so that one UUID is one id. */
 static json_t *take_uuid(const struct kg_field *field, const json_t *given, json_t **error)
 {
-    struct kg_slice text = { json_string_value(given), json_string_length(given) };
+    struct kg_slice text = kg_json_text(given);
     char lower[KG_UUID_TEXT] = "";
 
     if (!json_is_string(given))
@@ -93,18 +94,23 @@ static json_t *take_uuid(const struct kg_field *field, const json_t *given, json
     return json_string(lower);
 }
 
+static json_t *refuse_bounds(const struct kg_field *field, json_t **error)
+{
+    char text[96];
+
+    snprintf(text, sizeof(text), "value should be between %lld and %lld", (long long)field->min,
+             (long long)field->max);
+    return refuse(error, text);
+}
+
 static json_t *take_integer(const struct kg_field *field, const json_t *given, json_t **error)
 {
     char scratch[256];
 
     if (!json_is_integer(given))
         return refuse(error, "expected an integer");
-    if (field->bounded &&
-        (json_integer_value(given) < field->min || json_integer_value(given) > field->max)) {
-        snprintf(scratch, sizeof(scratch), "value should be between %lld and %lld", (long long)field->min,
-                 (long long)field->max);
-        return refuse(error, scratch);
-    }
+    if (field->bounded && (json_integer_value(given) < field->min || json_integer_value(given) > field->max))
+        return refuse_bounds(field, error);
     const char *wrong = field->check ? field->check(given, scratch) : NULL;
     return wrong ? refuse(error, wrong) : copy_of(given);
 }
@@ -123,31 +129,17 @@ static json_t *take_timestamp(const struct kg_field *field, const json_t *given,
 
 static json_t *take_number(const struct kg_field *field, const json_t *given, json_t **error)
 {
-    char scratch[96];
-
     if (!json_is_number(given))
         return refuse(error, "expected a number");
     if (field->bounded &&
-        (json_number_value(given) < (double)field->min || json_number_value(given) > (double)field->max)) {
-        snprintf(scratch, sizeof(scratch), "value should be between %lld and %lld", (long long)field->min,
-                 (long long)field->max);
-        return refuse(error, scratch);
-    }
+        (json_number_value(given) < (double)field->min || json_number_value(given) > (double)field->max))
+        return refuse_bounds(field, error);
     return copy_of(given);
 }
 
 static json_t *take_boolean(const struct kg_field *field, const json_t *given, json_t **error)
 {
     return json_is_boolean(given) ? copy_of(given) : refuse(error, "expected a boolean");
-}
-
-static bool contains(const json_t *array, const json_t *wanted)
-{
-    json_t *value;
-    size_t i;
-
-    json_array_foreach(array, i, value) if (json_equal(value, wanted)) return true;
-    return false;
 }
 
 /* Kong shows errors of elements as a list with null holes. */
@@ -177,7 +169,7 @@ static json_t *take_elements(const struct kg_field *field, take_fn take_element,
 
         if (!taken)
             note_element(&errors, i, wrong);
-        else if (!contains(set, taken))
+        else if (!kg_json_contains(set, taken))
             json_array_append(set, taken);
         json_decref(taken);
     }
@@ -389,16 +381,9 @@ static json_t *merge(const struct kg_field *fields, const json_t *old, const jso
     return merged;
 }
 
-static bool is_given(const json_t *object, const char *name)
-{
-    const json_t *value = json_object_get(object, name);
-
-    return value && !json_is_null(value);
-}
-
 static void keep_or_make(json_t *input, const json_t *old, const char *name, json_t *fresh)
 {
-    if (is_given(old, name))
+    if (kg_json_given(old, name))
         json_object_set(input, name, json_object_get(old, name));
     else
         json_object_set(input, name, fresh);
@@ -410,7 +395,7 @@ static void fill_id(json_t *input, const json_t *old)
     char id[KG_UUID_TEXT];
 
     kg_uuid_random(id);
-    if (!is_given(input, "id"))
+    if (!kg_json_given(input, "id"))
         keep_or_make(input, old, "id", json_string(id));
 }
 
@@ -419,7 +404,7 @@ static void fill_secret(const struct kg_field *field, json_t *input)
 {
     char key[GENERATED_KEY + 1];
 
-    if (is_given(input, field->name))
+    if (kg_json_given(input, field->name))
         return;
     kg_random_alnum(key, GENERATED_KEY);
     json_object_set_new(input, field->name, json_string(key));
@@ -430,7 +415,7 @@ static void fill_automatic(const struct kg_field *fields, json_t *input, const j
 {
     if (kg_field_find(fields, "id"))
         fill_id(input, old);
-    if (kg_field_find(fields, "created_at") && !is_given(input, "created_at"))
+    if (kg_field_find(fields, "created_at") && !kg_json_given(input, "created_at"))
         keep_or_make(input, old, "created_at", json_integer(kg_clock_wall()));
     /* Ours to set, whatever a client echoes back. */
     if (kg_field_find(fields, "updated_at"))

@@ -5,6 +5,7 @@
 #include "base/addr.h"
 #include "base/writer.h"
 #include "http/head.h"
+#include "model/json.h"
 #include "model/names.h"
 
 #include <stdio.h>
@@ -96,11 +97,6 @@ const struct kg_field kg_target_fields[] = {
 
 /* ---- single values ---- */
 
-static struct kg_slice text_of(const json_t *value)
-{
-    return kg_slice_of(json_string_value(value), json_string_length(value));
-}
-
 static bool is_address(struct kg_slice host)
 {
     struct kg_addr addr;
@@ -110,7 +106,7 @@ static bool is_address(struct kg_slice host)
 
 const char *kg_check_upstream_name(const json_t *value, char scratch[256])
 {
-    struct kg_slice name = text_of(value), host;
+    struct kg_slice name = kg_json_text(value), host;
     uint64_t port;
 
     if (is_address(name))
@@ -124,7 +120,7 @@ const char *kg_check_upstream_name(const json_t *value, char scratch[256])
 
 const char *kg_check_host_name(const json_t *value, char scratch[256])
 {
-    struct kg_slice host = text_of(value);
+    struct kg_slice host = kg_json_text(value);
 
     if (kg_is_host_name(host) && !is_address(host))
         return NULL;
@@ -134,7 +130,7 @@ const char *kg_check_host_name(const json_t *value, char scratch[256])
 /* What goes out as it is in Host: a name or an address, perhaps with a port (RFC 9110, 7.2). */
 const char *kg_check_host_header(const json_t *value, char scratch[256])
 {
-    struct kg_slice host = text_of(value), name = host;
+    struct kg_slice host = kg_json_text(value), name = host;
     uint64_t port = 1;
 
     if (kg_host_has_port(host, &name, &port) && (port < 1 || port > 65535))
@@ -154,12 +150,12 @@ static const char *check_token(struct kg_slice name, struct kg_slice what, char 
 /* RFC 6265, 4.1.1: a cookie's name is a token. */
 const char *kg_check_cookie_name(const json_t *value, char scratch[256])
 {
-    return check_token(text_of(value), KG_SLICE("' is not a valid cookie name"), scratch);
+    return check_token(kg_json_text(value), KG_SLICE("' is not a valid cookie name"), scratch);
 }
 
 const char *kg_check_hash_header(const json_t *value, char scratch[256])
 {
-    return check_token(text_of(value), KG_SLICE("' is not a valid header name"), scratch);
+    return check_token(kg_json_text(value), KG_SLICE("' is not a valid header name"), scratch);
 }
 
 /* A probe writes its own framing and Host: a second one could make two requests of it. */
@@ -167,7 +163,7 @@ const char *kg_check_probe_header(const json_t *value, char scratch[256])
 {
     static const char *const own[] = { "host",    "connection", "content-length", "transfer-encoding",
                                        "upgrade", "te",         "trailer" };
-    struct kg_slice name = text_of(value);
+    struct kg_slice name = kg_json_text(value);
 
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
         if (kg_slice_eq_nocase(name, kg_slice_str(own[i])))
@@ -198,9 +194,9 @@ const char *kg_check_target(const json_t *value, char scratch[256])
     struct kg_slice host;
     uint64_t port;
 
-    if (split_target(text_of(value), &host, &port))
+    if (split_target(kg_json_text(value), &host, &port))
         return NULL;
-    return kg_check_say(scratch, KG_SLICE("Invalid target ('"), text_of(value),
+    return kg_check_say(scratch, KG_SLICE("Invalid target ('"), kg_json_text(value),
                         KG_SLICE("'); not a valid hostname or ip address"));
 }
 
@@ -226,7 +222,7 @@ json_t *kg_target_normal(const json_t *value)
     struct kg_slice host;
     uint64_t port;
 
-    if (!split_target(text_of(value), &host, &port))
+    if (!split_target(kg_json_text(value), &host, &port))
         return json_deep_copy(value);
     put_host(&w, host);
     kg_put_char(&w, ':');
@@ -235,13 +231,6 @@ json_t *kg_target_normal(const json_t *value)
 }
 
 /* ---- rules over several fields ---- */
-
-static bool is_given(const json_t *object, const char *name)
-{
-    const json_t *value = json_object_get(object, name);
-
-    return value && !json_is_null(value);
-}
 
 static bool is(const json_t *object, const char *name, const char *text)
 {
@@ -252,7 +241,7 @@ static bool is(const json_t *object, const char *name, const char *text)
 
 static void set_unless_given(json_t *input, const char *name, const char *text)
 {
-    if (!is_given(input, name))
+    if (!kg_json_given(input, name))
         json_object_set_new(input, name, json_string(text));
 }
 
@@ -265,7 +254,7 @@ void kg_upstream_expand(json_t *input, json_t *violations)
         set_unless_given(input, "hash_fallback", "none");
         return;
     }
-    if (is_given(input, "hash_on")) {
+    if (kg_json_given(input, "hash_on")) {
         json_object_set_new(input, "algorithm", json_string("consistent-hashing"));
         return;
     }
@@ -302,7 +291,7 @@ static void check_hash_names(const json_t *entity, json_t *violations)
     };
 
     for (size_t i = 0; i < sizeof(needs) / sizeof(needs[0]); i++) {
-        if (is(entity, needs[i].field, needs[i].value) && !is_given(entity, needs[i].name))
+        if (is(entity, needs[i].field, needs[i].value) && !kg_json_given(entity, needs[i].name))
             violate_given(violations, needs[i].field, needs[i].name, "required field missing");
     }
 }
@@ -310,7 +299,8 @@ static void check_hash_names(const json_t *entity, json_t *violations)
 static void check_distinct(const json_t *entity, const char *a, const char *b, json_t *violations)
 {
     char text[128];
-    struct kg_slice left = text_of(json_object_get(entity, a)), right = text_of(json_object_get(entity, b));
+    struct kg_slice left = kg_json_text(json_object_get(entity, a)),
+                    right = kg_json_text(json_object_get(entity, b));
 
     if (left.len == 0 || !kg_slice_eq_nocase(left, right))
         return;

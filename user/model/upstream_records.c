@@ -5,17 +5,13 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "base/writer.h"
+#include "model/json.h"
 
 #include <stdlib.h>
 
-static struct kg_slice string_of(const json_t *value)
-{
-    return kg_slice_of(json_string_value(value), json_string_length(value));
-}
-
 static struct kg_slice text(struct kg_record *record, const json_t *object, const char *name)
 {
-    return kg_arena_copy(&record->arena, string_of(json_object_get(object, name)));
+    return kg_arena_copy(&record->arena, kg_json_text(json_object_get(object, name)));
 }
 
 static uint32_t count_of(const json_t *object, const char *name)
@@ -40,7 +36,7 @@ static uint32_t milliseconds(const json_t *object, const char *name)
 
 static enum kg_algorithm algorithm_of(const json_t *object)
 {
-    struct kg_slice name = string_of(json_object_get(object, "algorithm"));
+    struct kg_slice name = kg_json_text(json_object_get(object, "algorithm"));
 
     if (kg_slice_eq(name, KG_SLICE("least-connections")))
         return KG_LEAST_CONNECTIONS;
@@ -57,7 +53,7 @@ static struct kg_hash_rule hash_rule(struct kg_record *record, const json_t *obj
         { "consumer", KG_HASH_CONSUMER }, { "ip", KG_HASH_IP },     { "header", KG_HASH_HEADER },
         { "cookie", KG_HASH_COOKIE },     { "path", KG_HASH_PATH }, { "query_arg", KG_HASH_QUERY_ARG },
     };
-    struct kg_slice name = string_of(json_object_get(object, field));
+    struct kg_slice name = kg_json_text(json_object_get(object, field));
     struct kg_hash_rule rule = { KG_HASH_NONE, { "", 0 } };
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -92,7 +88,7 @@ static struct kg_health_rules health_rules(const json_t *checks)
     const json_t *healthy = json_object_get(checks, "healthy");
     const json_t *unhealthy = json_object_get(checks, "unhealthy");
     struct kg_health_rules rules = {
-        .tcp_only = kg_slice_eq(string_of(json_object_get(checks, "type")), KG_SLICE("tcp")),
+        .tcp_only = kg_slice_eq(kg_json_text(json_object_get(checks, "type")), KG_SLICE("tcp")),
         .successes = count_of(healthy, "successes"),
         .http_failures = count_of(unhealthy, "http_failures"),
         .tcp_failures = count_of(unhealthy, "tcp_failures"),
@@ -120,7 +116,7 @@ static size_t put_headers(struct kg_writer *w, const json_t *headers)
                 continue;
             kg_put(w, kg_slice_str(name));
             KG_PUT(w, ": ");
-            kg_put(w, string_of(value));
+            kg_put(w, kg_json_text(value));
             KG_PUT(w, "\r\n");
         }
     }
@@ -140,7 +136,7 @@ static struct kg_slice header_lines(struct kg_record *record, const json_t *head
 static struct kg_probe probe_of(struct kg_record *record, const json_t *active)
 {
     struct kg_probe probe = {
-        .https = kg_slice_eq(string_of(json_object_get(active, "type")), KG_SLICE("https")),
+        .https = kg_slice_eq(kg_json_text(json_object_get(active, "type")), KG_SLICE("https")),
         .https_verify = !json_is_false(json_object_get(active, "https_verify_certificate")),
         .path = text(record, active, "http_path"),
         .sni = text(record, active, "https_sni"),
@@ -163,7 +159,7 @@ struct kg_record *kg_upstream_record_new(const json_t *object)
     struct kg_balancer *rules = &upstream->rules;
     const json_t *checks = json_object_get(object, "healthchecks"),
                  *active = json_object_get(checks, "active");
-    struct kg_slice id = string_of(json_object_get(object, "id"));
+    struct kg_slice id = kg_json_text(json_object_get(object, "id"));
 
     KG_ASSERT(id.len > 0 && id.len < sizeof(rules->id));
     memcpy(rules->id, id.ptr, id.len);
@@ -190,8 +186,8 @@ struct kg_record *kg_upstream_record_new(const json_t *object)
 struct kg_record *kg_target_record_new(const json_t *object)
 {
     struct kg_target_record *target = kg_calloc(1, sizeof(*target));
-    struct kg_slice whole = string_of(json_object_get(object, "target"));
-    struct kg_slice id = string_of(json_object_get(json_object_get(object, "upstream"), "id"));
+    struct kg_slice whole = kg_json_text(json_object_get(object, "target"));
+    struct kg_slice id = kg_json_text(json_object_get(json_object_get(object, "upstream"), "id"));
     const char *colon = whole.len > 0 ? memrchr(whole.ptr, ':', whole.len) : NULL;
     uint64_t port = 0;
 

@@ -4,6 +4,7 @@
 #include "store/internal.h"
 
 #include "base/log.h"
+#include "model/json.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -52,15 +53,6 @@ json_t *kg_children_list(struct kg_store *store, const struct kg_entity *entity,
     kg_log(KG_LOG_ERROR, "%s", err.text);
     store->unreadable = true;
     return NULL;
-}
-
-static bool contains(const json_t *names, const json_t *name)
-{
-    const json_t *value;
-    size_t i;
-
-    json_array_foreach(names, i, value) if (json_equal(value, name)) return true;
-    return false;
 }
 
 static int remove_child(struct kg_store *store, const struct kg_entity *child, const char *name,
@@ -148,12 +140,12 @@ int kg_children_replace(struct kg_store *store, const struct kg_entity *entity, 
         return -EIO;
     json_array_foreach(had, i, name)
     {
-        if (rc == 0 && !contains(wanted, name))
+        if (rc == 0 && !kg_json_contains(wanted, name))
             rc = remove_child(store, child, json_string_value(name), err);
     }
     json_array_foreach(wanted, i, name)
     {
-        if (rc == 0 && !contains(had, name))
+        if (rc == 0 && !kg_json_contains(had, name))
             rc = add_child(store, entity, field, object, name, problem, err);
     }
     json_decref(had);

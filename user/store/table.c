@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "model/json.h"
 
 #include <stdlib.h>
 
@@ -207,7 +208,7 @@ static void bind_value(sqlite3_stmt *stmt, int at, const struct kg_field *field,
 static int bind_secret(struct kg_store *store, sqlite3_stmt *stmt, int at, const struct kg_field *field,
                        struct kg_slice id, const json_t *value)
 {
-    struct kg_slice secret = { json_string_value(value), json_string_length(value) };
+    struct kg_slice secret = kg_json_text(value);
     size_t len = secret.len + KG_SEAL_OVERHEAD;
     uint8_t mac[32], *sealed;
 

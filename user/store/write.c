@@ -3,6 +3,7 @@
 #include "store/internal.h"
 #include "base/assert.h"
 #include "base/clock.h"
+#include "model/json.h"
 
 #include <errno.h>
 
@@ -102,7 +103,7 @@ static int check_unique(struct kg_store *store, const struct kg_entity *entity, 
     stmt = kg_sql_prepare(store, &sql, err);
     bind_text(stmt, 2, id_of(object));
     if (stmt && field->by_hash) {
-        kg_vault_mac(&store->vault, kg_slice_of(json_string_value(value), json_string_length(value)), mac);
+        kg_vault_mac(&store->vault, kg_json_text(value), mac);
         sqlite3_bind_blob(stmt, 1, mac, sizeof(mac), SQLITE_STATIC);
     } else {
         bind_text(stmt, 1, json_string_value(value));
