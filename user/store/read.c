@@ -155,11 +155,7 @@ json_t *kg_store_get(struct kg_store *store, enum kg_entity_id entity, const cha
 
 json_t *kg_store_find(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref)
 {
-    json_t *object;
-
-    store->unreadable = false;
-    object = get_by_id(store, &kg_entities[entity], ref);
-    return object ? object : get_by_key(store, &kg_entities[entity], ref, NULL, NULL);
+    return kg_store_find_child(store, entity, ref, NULL, NULL);
 }
 
 json_t *kg_store_find_child(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref,
