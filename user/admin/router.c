@@ -120,22 +120,12 @@ static bool find_fixed(struct kg_call *call)
     return false;
 }
 
-/* The field of `entity` through which it belongs to `parent`. */
-static const struct kg_field *link_to(const struct kg_entity *entity, const struct kg_entity *parent)
-{
-    for (const struct kg_field *field = entity->fields; field->name; field++) {
-        if (field->type == KG_F_FOREIGN && field->reference == parent->id)
-            return field;
-    }
-    return NULL;
-}
-
 /* /parent/{p}/children and /parent/{p}/children/{c} */
 static bool find_nested(struct kg_call *call, const struct kg_entity *parent)
 {
     for (size_t i = 0; i < KG_ENTITIES; i++) {
         const struct kg_entity *child = &kg_entities[i];
-        const struct kg_field *link = link_to(child, parent);
+        const struct kg_field *link = kg_entity_link(child, parent);
 
         if (!link || !kg_slice_eq(call->segments[2], kg_slice_str(child->nested_path)))
             continue;

@@ -4,6 +4,7 @@
 
 #include "http/uri.h"
 #include "io/resolver.h"
+#include "model/names.h"
 
 #include <stdio.h>
 
@@ -147,25 +148,12 @@ void kg_admin_upstream_health(struct kg_call *call)
 /* "10.0.0.1", "10.0.0.1:80", "[2001:db8::1]:80": port 0 when there is none. */
 static bool parse_address(struct kg_slice text, struct kg_addr *addr, uint16_t *port)
 {
-    size_t close = kg_slice_find(text, ']'), colon;
-    struct kg_slice digits;
-    uint64_t value = 0;
+    struct kg_slice host;
 
     *port = 0;
     if (kg_addr_parse(text, addr) == 0)
         return true;
-    if (close < text.len && text.ptr[0] != '[')
-        return false;
-    colon = close < text.len ? close + 1 : kg_slice_find(text, ':');
-    if (colon < text.len) {
-        digits = kg_slice_of(text.ptr + colon + 1, text.len - colon - 1);
-        if (text.ptr[colon] != ':' || kg_slice_u64(digits, &value) || value < 1 || value > UINT16_MAX)
-            return false;
-    }
-    *port = (uint16_t)value;
-    if (close < text.len)
-        return kg_addr_parse(kg_slice_of(text.ptr + 1, close - 1), addr) == 0;
-    return kg_addr_parse(kg_slice_of(text.ptr, colon), addr) == 0;
+    return kg_host_split(text, &host, port) == 0 && kg_host_numeric(host, addr);
 }
 
 static void set_health(struct kg_call *call, const json_t *target, bool healthy)
