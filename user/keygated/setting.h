@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One setting of keygate.yaml: what it may be, and how its YAML becomes a field of struct kg_config. The
- * table of all of them is in config.c. Main thread, at start.
+ * table of all of them is in setting_table.c. Main thread, at start.
  */
 #ifndef KG_KEYGATED_SETTING_H
 #define KG_KEYGATED_SETTING_H
