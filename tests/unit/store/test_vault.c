@@ -350,6 +350,44 @@ static void an_older_database_gets_the_entities_that_came_since(void **state)
     reopen(f);
 }
 
+/* All that the first version lacked, taken away at once. */
+static void a_database_of_the_first_version_gets_all_that_came_since(void **state)
+{
+    struct fixture *f = *state;
+    json_t *object;
+
+    assert_int_equal(put(f->store, KG_SERVICES, "{\"host\":\"a\",\"name\":\"s\"}", NULL), 0);
+    assert_int_equal(put(f->store, KG_ROUTES, "{\"paths\":[\"/a\"],\"name\":\"r\"}", NULL), 0);
+    kg_store_close(f->store);
+    f->store = NULL;
+    exec(f, "DROP INDEX services_client_certificate; ALTER TABLE services DROP COLUMN client_certificate;"
+            "ALTER TABLE services DROP COLUMN ca_certificates; ALTER TABLE services DROP COLUMN tls_verify;"
+            "ALTER TABLE services DROP COLUMN tls_verify_depth; ALTER TABLE services DROP COLUMN retries");
+    exec(f, "ALTER TABLE routes DROP COLUMN headers; ALTER TABLE routes DROP COLUMN snis;"
+            "ALTER TABLE routes DROP COLUMN regex_priority;"
+            "ALTER TABLE routes DROP COLUMN https_redirect_status_code");
+    exec(f, "DROP TABLE snis; DROP TABLE certificates; DROP TABLE ca_certificates; DROP TABLE targets;"
+            "DROP TABLE upstreams; PRAGMA user_version = 1");
+    f->store = open_store(f->dir);
+    object = kg_store_find(f->store, KG_SERVICES, KG_SLICE("s"));
+    assert_int_equal(json_integer_value(json_object_get(object, "retries")), 5);
+    assert_true(json_is_null(json_object_get(object, "client_certificate")));
+    json_decref(object);
+    object = kg_store_find(f->store, KG_ROUTES, KG_SLICE("r"));
+    assert_int_equal(json_integer_value(json_object_get(object, "regex_priority")), 0);
+    assert_int_equal(json_integer_value(json_object_get(object, "https_redirect_status_code")), 426);
+    assert_true(json_is_null(json_object_get(object, "snis")));
+    json_decref(object);
+    for (int entity = 0; entity < KG_ENTITIES; entity++) {
+        int64_t after = 0;
+        json_t *page = kg_store_list(f->store, (enum kg_entity_id)entity, NULL, NULL, 10, &after);
+
+        assert_non_null(page);
+        json_decref(page);
+    }
+    reopen(f);
+}
+
 static void a_file_of_somebody_else_is_refused_and_kept(void **state)
 {
     struct fixture *f = *state;
@@ -430,6 +468,7 @@ int main(void)
         OPEN_TEST(a_newer_database_is_refused),
         OPEN_TEST(an_older_database_gets_the_fields_that_came_since),
         OPEN_TEST(an_older_database_gets_the_entities_that_came_since),
+        OPEN_TEST(a_database_of_the_first_version_gets_all_that_came_since),
         CLOSED_TEST(a_file_of_somebody_else_is_refused_and_kept),
         CLOSED_TEST(a_directory_that_cannot_be_made_is_named),
         OPEN_TEST(everything_can_be_given_to_another_user),
