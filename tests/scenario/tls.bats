@@ -228,6 +228,26 @@ figure()
     same 200 "$(status_of tls_curl api.example.com /up/echo)"
 }
 
+# reused FILE, refused FILE: the session in it is taken again, or no more.
+reused()
+{
+    [[ $(hello -tls1_2 -sess_in "$1") == *'Reused, TLSv1'* ]]
+}
+
+refused()
+{
+    [[ $(hello -tls1_2 -sess_in "$1") == *'New, TLSv1'* ]]
+}
+
+@test "the key of session tickets changes: a ticket opens for a while, then no more" {
+    kill_keygated
+    start_secure --set tls.ticket_rotation=5s
+    hello -tls1_2 -sess_out "$T/rotated.session" >/dev/null
+    reused "$T/rotated.session"
+    wait_for -t 30 refused "$T/rotated.session"
+    same 200 "$(status_of tls_curl api.example.com /up/echo)"
+}
+
 # --- mutual TLS -------------------------------------------------------------------------------------------------------------
 
 @test "client certificates: needed, of the right CA, or nobody gets in" {
