@@ -16,19 +16,7 @@ import ssl
 import sys
 import time
 
-CASE, GATEWAY, UPSTREAM = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-WAIT_S = 10
-ASK = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: a\r\n\r\n"
-
-listener = socket.create_server(("127.0.0.1", UPSTREAM), backlog=64)
-listener.settimeout(WAIT_S)
-
-
-def check(right, said):
-    if not right:
-        sys.exit(f"{CASE}: {said}")
-
+from ends import ASK, CASE, GATEWAY, SWITCH, WAIT_S, answer, check, listener, ready, request
 
 def context(protocol):
     made = ssl.SSLContext(protocol)
@@ -46,9 +34,7 @@ class Tls:
     """One end: put() makes records, flush() sends them."""
 
     def __init__(self, sock, server, preface=b"", piece=65536):
-        sock.settimeout(WAIT_S)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock, self.received, self.made = sock, ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.sock, self.received, self.made = ready(sock), ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = (SERVER if server else CLIENT).wrap_bio(self.received, self.made, server, None if server else "gate.test")
         self.piece = piece
         self.made.write(preface)
@@ -155,16 +141,6 @@ def nobody_else(seconds=0.3):
     check(not select.select([listener], [], [], seconds)[0], "a further connection to the upstream")
 
 
-def request(path="x", method="GET", extra="", version="1.1", body=b""):
-    if body:
-        extra += f"Content-Length: {len(body)}\r\n"
-    return f"{method} /wire/{path} HTTP/{version}\r\nHost: a\r\n{extra}\r\n".encode() + body
-
-
-def reply(body, extra=""):
-    return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n{extra}\r\n".encode() + body
-
-
 # --- whose answer it is -------------------------------------------------------------------------------------------------------
 
 
@@ -174,11 +150,11 @@ def stray(together, method="GET"):
     client.send(request())
     up = accept()
     up.head()
-    up.put(reply(b"first"))
+    up.put(answer(b"first"))
     if not together:
         up.flush()
         check(client.answer() == ("200", b"first"), "not the first answer")
-    up.put(reply(b"stray"))
+    up.put(answer(b"stray"))
     up.flush()
     if together:
         check(client.answer() == ("200", b"first"), "not the first answer")
@@ -189,7 +165,7 @@ def stray(together, method="GET"):
     check("/second" in other.head().split()[1], "not the second request")
     if method == "POST":
         other.exactly(4)
-    other.send(reply(b"second"))
+    other.send(answer(b"second"))
     check(client.answer() == ("200", b"second"), "not the second answer")
 
 
@@ -210,20 +186,20 @@ def case_stray_large():
         client.send(request("1") + request("2", "POST", body=b"body"))
         up = accept()
         up.head()
-        data = reply(b"a" * size)
+        data = answer(b"a" * size)
         up.put(data[:9000])
         cipher = up.made.read()
         up.sock.sendall(cipher[:-1])  # so that OpenSSL holds most of a record when the rest comes
         time.sleep(0.01)
         for at in range(9000, len(data), 8000):
             up.put(data[at:at + 8000])
-        up.put(reply(b"stray"))
+        up.put(answer(b"stray"))
         up.sock.sendall(cipher[-1:] + up.made.read())
         check(client.answer() == ("200", b"a" * size), "not the first answer")
         other = accept()
         check(other.head().split()[1].endswith("/2"), "not the second request")
         other.exactly(4)
-        other.send(reply(b"second"))
+        other.send(answer(b"second"))
         check(client.answer() == ("200", b"second"), "not the second answer")
 
 
@@ -234,14 +210,14 @@ def case_records():
     up = accept()
     for n in range(5):
         check(up.head().split()[1].endswith(f"/{n}"), "out of order")
-        up.send(reply(b"%d" % n))
+        up.send(answer(b"%d" % n))
         check(client.answer() == ("200", b"%d" % n), "not its answer")
     for byte in request("slowly", "POST", body=b"0123456789"):
         client.put(bytes([byte]))
         client.flush()
     up.head()
     check(up.exactly(10) == b"0123456789", "another body")
-    for byte in reply(b"done"):
+    for byte in answer(b"done"):
         up.put(bytes([byte]))
     up.flush()
     check(client.answer() == ("200", b"done"), "not its answer")
@@ -257,7 +233,7 @@ def case_early_answer():
         client.send(request("x", "POST", "Content-Length: 50000000\r\n") + b"b" * 100000)
         up = accept()
         up.head()
-        up.send(reply(b"e" * size, "Connection: close\r\n"))
+        up.send(answer(b"e" * size, extra="Connection: close\r\n"))
         head = client.head()
         for _ in range(20):
             try:
@@ -325,7 +301,7 @@ def case_client_ends():
     up = accept()
     up.head()
     time.sleep(0.05)
-    up.send(reply(b"late", "Connection: close\r\n"))
+    up.send(answer(b"late", extra="Connection: close\r\n"))
     body, how = client.all()
     check(body.endswith(b"late") and how == "closed", f"{body}, {how}")
     client = connect()
@@ -354,7 +330,7 @@ def case_failed_handshake():
         up = accept()
         up.head()
         check(up.exactly(8) == b"the body", "another body")
-        up.send(reply(b"done", "Connection: close\r\n"))
+        up.send(answer(b"done", extra="Connection: close\r\n"))
         check(client.answer() == ("200", b"done"), "not its answer")
         up.close()
 
@@ -370,7 +346,7 @@ def case_proxy_header():
             up = accept()
             head = up.head()
             check("\r\nX-Real-IP: 192.0.2.9\r\n" in head, head)
-            up.send(reply(b"done", "Connection: close\r\n"))
+            up.send(answer(b"done", extra="Connection: close\r\n"))
             check(client.answer() == ("200", b"done"), "not its answer")
             up.close()
 
@@ -396,7 +372,7 @@ def case_resumption():
         up = accept()
         up.head()
         resumed.append(up.tls.session_reused)
-        up.send(reply(b"done", "Connection: close\r\n"))
+        up.send(answer(b"done", extra="Connection: close\r\n"))
         client.answer()
         up.goodbye()
         up.close()

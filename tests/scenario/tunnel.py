@@ -3,7 +3,7 @@
 """One case of a request that asks for a tunnel; client and upstream server are raw sockets of this program, so that the order of
 events is exact.
 
-    tunnel.py CASE PROXY-PORT UPSTREAM-PORT
+    tunnel.py CASE GATEWAY-PORT UPSTREAM-PORT
 
 Exit status 0 when keygate did right; else the last line says what it did. The route is /tunnel, its read_timeout 1 s.
 """
@@ -11,76 +11,9 @@ Exit status 0 when keygate did right; else the last line says what it did. The r
 import re
 import select
 import socket
-import struct
-import sys
 import time
 
-CASE, PROXY, UPSTREAM = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-WAIT_S = 10
-ASK = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept:  a B=\r\n\r\n"
-
-listener = socket.create_server(("127.0.0.1", UPSTREAM), backlog=64)
-listener.settimeout(WAIT_S)
-
-
-def check(right, said):
-    if not right:
-        sys.exit(f"{CASE}: {said}")
-
-
-def ready(sock):
-    sock.settimeout(WAIT_S)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
-def connect():
-    return ready(socket.create_connection(("127.0.0.1", PROXY), timeout=WAIT_S))
-
-
-def accept():
-    return ready(listener.accept()[0])
-
-
-def reset(sock):
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
-
-
-def read_head(sock):
-    """Byte by byte, so that what follows is still there to read."""
-    data = b""
-    while not data.endswith(b"\r\n\r\n"):
-        more = sock.recv(1)
-        check(more, f"ended in a head: {data}")
-        data += more
-    return data.decode("latin-1")
-
-
-def read_exactly(sock, size):
-    data = b""
-    while len(data) < size:
-        more = sock.recv(size - len(data))
-        check(more, f"ended early, after: {data[:80]}")
-        data += more
-    return data
-
-
-def read_all(sock):
-    """All that comes, and how it ended: closed, reset or open."""
-    data = b""
-    while True:
-        try:
-            more = sock.recv(65536)
-        except ConnectionResetError:
-            return data, "reset"
-        except socket.timeout:
-            return data, "open"
-        if not more:
-            return data, "closed"
-        data += more
-
+from ends import ASK, CASE, SWITCH, accept, answer, check, connect, read_all, read_exactly, read_head, reset
 
 def passes(one, other, data):
     one.sendall(data)
@@ -90,10 +23,6 @@ def passes(one, other, data):
 
 def request(extra=ASK, method="GET", version="1.1"):
     return f"{method} /tunnel/x HTTP/{version}\r\nHost: a\r\n{extra}\r\n".encode()
-
-
-def answer(body, status="200 OK", extra=""):
-    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{extra}\r\n{body}".encode()
 
 
 def header(name, head):
@@ -180,11 +109,11 @@ def client_early():
 
 def refused():
     """Without a 101 the connection goes on as HTTP: what follows is the next request, and answered as that."""
-    client, upstream, _ = answered(request() + request("X-Second: yes\r\n"), answer("no"))
+    client, upstream, _ = answered(request() + request("X-Second: yes\r\n"), answer(b"no"))
     check(read_head(client).startswith("HTTP/1.1 200") and read_exactly(client, 2) == b"no", "not the refusal")
     second = read_head(upstream)
     check(header("X-Second", second) == ["yes"] and not header("Upgrade", second), second)
-    upstream.sendall(answer("yes"))
+    upstream.sendall(answer(b"yes"))
     read_head(client)
     check(read_exactly(client, 3) == b"yes", "not the second answer")
     client.sendall(request())
@@ -196,7 +125,7 @@ def refused():
 
 def refused_frames():
     """A client that took the tunnel for granted: its first frame is no request, and reaches nobody."""
-    client, upstream, _ = answered(request() + b"\x82\x85\0\0\0\0hello\r\n\r\n", answer("no"))
+    client, upstream, _ = answered(request() + b"\x82\x85\0\0\0\0hello\r\n\r\n", answer(b"no"))
     data, end = read_all(client)
     check(data.count(b"HTTP/1.1 ") == 2 and b"HTTP/1.1 400 " in data and end in ("closed", "reset"), f"{data}, {end}")
     upstream.settimeout(0.2)
@@ -242,30 +171,25 @@ def other_protocol():
     no_switch(request(), SWITCH.replace(b"HTTP/1.1", b"HTTP/1.0"))
 
 
+def half_close(one, other):
+    """One side has said its last; the other goes on, and then ends."""
+    one.sendall(b"last words")
+    one.shutdown(socket.SHUT_WR)
+    check(read_all(other) == (b"last words", "closed"), "not the last words and the end of the first side")
+    passes(other, one, b"still here")
+    passes(other, one, b"and here")
+    other.sendall(b"bye")
+    other.close()
+    check(read_all(one) == (b"bye", "closed"), "not the last words and the end of the second side")
+
+
 def half_close_client():
-    """The client has said its last; the upstream goes on, and then ends."""
-    client, upstream = opened()
-    client.sendall(b"last words")
-    client.shutdown(socket.SHUT_WR)
-    check(read_all(upstream) == (b"last words", "closed"), "not the client's last words and its end")
-    passes(upstream, client, b"still here")
-    passes(upstream, client, b"and here")
-    upstream.sendall(b"bye")
-    upstream.close()
-    check(read_all(client) == (b"bye", "closed"), "not the upstream's last words and its end")
+    half_close(*opened())
 
 
 def half_close_upstream():
-    """The other way round."""
     client, upstream = opened()
-    upstream.sendall(b"last words")
-    upstream.shutdown(socket.SHUT_WR)
-    check(read_all(client) == (b"last words", "closed"), "not the upstream's last words and its end")
-    passes(client, upstream, b"still here")
-    passes(client, upstream, b"and here")
-    client.sendall(b"bye")
-    client.close()
-    check(read_all(upstream) == (b"bye", "closed"), "not the client's last words and its end")
+    half_close(upstream, client)
 
 
 def half_close_early():
@@ -299,20 +223,20 @@ def half_close_full():
     check(len(got) == sent and end == "closed", f"{len(got)} of {sent} bytes, {end}")
 
 
+def reset_one(one, other):
+    """One side's reset is one for the other."""
+    passes(one, other, b"ping")
+    reset(one)
+    check(read_all(other) == (b"", "reset"), "no reset")
+
+
 def reset_client():
-    """A client's reset is one for the upstream."""
-    client, upstream = opened()
-    passes(client, upstream, b"ping")
-    reset(client)
-    check(read_all(upstream) == (b"", "reset"), "no reset")
+    reset_one(*opened())
 
 
 def reset_upstream():
-    """An upstream's reset is one for the client."""
     client, upstream = opened()
-    passes(client, upstream, b"ping")
-    reset(upstream)
-    check(read_all(client) == (b"", "reset"), "no reset")
+    reset_one(upstream, client)
 
 
 def idle():
@@ -339,14 +263,13 @@ def not_idle():
 def not_pooled():
     """Its upstream connection carries no other request, however it ends."""
     client, upstream = opened()
-    passes(upstream, client, answer("poison"))
+    passes(upstream, client, answer(b"poison"))
     client.close()
     check(read_all(upstream) == (b"", "closed"), "the end was not passed on")
     upstream.close()
-    client, upstream, _ = answered(request(""), answer("fresh"))
+    client, upstream, _ = answered(request(""), answer(b"fresh"))
     read_head(client)
     check(read_exactly(client, 5) == b"fresh", "not the answer")
 
 
-cases = {name.replace("_", "-"): case for name, case in globals().items() if callable(case) and case.__doc__}
-cases[CASE]()
+globals()[CASE.replace("-", "_")]()

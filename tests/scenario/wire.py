@@ -3,7 +3,7 @@
 """One case of a client or an upstream server that does the unexpected at the worst moment; both sides are raw sockets of this
 program, so that the order of events is exact.
 
-    wire.py CASE PROXY-PORT UPSTREAM-PORT KEYGATED-PID
+    wire.py CASE GATEWAY-PORT UPSTREAM-PORT KEYGATED-PID
 
 Exit status 0 when keygate did right; else the last line says what it did.
 """
@@ -13,83 +13,17 @@ import re
 import select
 import signal
 import socket
-import struct
 import sys
 import time
 
-CASE, PROXY, UPSTREAM, PID = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-WAIT_S = 10
+from ends import CASE, WAIT_S, accept, answer, check, connect, read_all, read_exactly, read_head, request, reset
 
-listener = socket.create_server(("127.0.0.1", UPSTREAM), backlog=64)
-listener.settimeout(WAIT_S)
-
-
-def check(right, said):
-    if not right:
-        sys.exit(f"{CASE}: {said}")
-
-
-def connect():
-    sock = socket.create_connection(("127.0.0.1", PROXY), timeout=WAIT_S)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
-def accept():
-    sock, _ = listener.accept()
-    sock.settimeout(WAIT_S)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return sock
-
-
-def reset(sock):
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    sock.close()
-
-
-def read_head(sock):
-    data = b""
-    while b"\r\n\r\n" not in data:
-        more = sock.recv(65536)
-        if not more:
-            return data
-        data += more
-    return data
-
-
-def read_all(sock):
-    """All that comes, and how it ended: closed, reset or open."""
-    data = b""
-    while True:
-        try:
-            more = sock.recv(65536)
-        except ConnectionResetError:
-            return data, "reset"
-        except socket.timeout:
-            return data, "open"
-        if not more:
-            return data, "closed"
-        data += more
-
-
-def request(path, method="GET", extra="", version="1.1"):
-    return f"{method} /wire/{path} HTTP/{version}\r\nHost: a\r\n{extra}\r\n".encode()
-
-
-def answer(body, status="200 OK", extra=""):
-    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n{extra}\r\n{body}".encode()
-
+PID = int(sys.argv[4])
 
 def read_answer(sock):
-    data = read_head(sock)
-    length = re.search(rb"Content-Length: (\d+)", data)
-    head, _, body = data.partition(b"\r\n\r\n")
-    while length and len(body) < int(length[1]):
-        more = sock.recv(65536)
-        if not more:
-            break
-        body += more
-    return head, body
+    head = read_head(sock)
+    length = re.search(r"Content-Length: (\d+)", head)
+    return head, read_exactly(sock, int(length[1]) if length else 0)
 
 
 def pooled(path="first"):
@@ -98,7 +32,7 @@ def pooled(path="first"):
     client.sendall(request(path))
     upstream = accept()
     read_head(upstream)
-    upstream.sendall(answer("first"))
+    upstream.sendall(answer(b"first"))
     check(read_answer(client)[1] == b"first", "the first answer did not come")
     return client, upstream
 
@@ -170,8 +104,8 @@ def interim_endless():
 def stale_answer():
     """Bytes that lay in a kept connection before the next request was sent are not the answer to it."""
     client, upstream = pooled()
-    frozen(lambda: client.sendall(request("second")), lambda: upstream.sendall(answer("poison")))
-    serve_once("second")
+    frozen(lambda: client.sendall(request("second")), lambda: upstream.sendall(answer(b"poison")))
+    serve_once(b"second")
     body = read_answer(client)[1]
     check(body == b"second", f"the second request got: {body}")
 
@@ -179,8 +113,8 @@ def stale_answer():
 def stale_post():
     """A kept connection that the upstream has closed by the time a request comes is not used for it."""
     client, upstream = pooled()
-    frozen(lambda: client.sendall(request("second", "POST", "Content-Length: 2\r\n") + b"hi"), upstream.close)
-    serve_once("second")
+    frozen(lambda: client.sendall(request("second", "POST", body=b"hi")), upstream.close)
+    serve_once(b"second")
     head, body = read_answer(client)
     check(body == b"second", f"the second request got: {head[:40]}")
 
@@ -193,13 +127,13 @@ def early_answer():
     read_head(upstream)
 
     def refuse():
-        upstream.sendall(answer("too much", "413 Payload Too Large"))
+        upstream.sendall(answer(b"too much", "413 Payload Too Large"))
         reset(upstream)
 
     # In this order: keygate sends on a dead connection, and then hears of the answer.
     frozen(lambda: client.sendall(b"x" * 1000), refuse)
     head, body = read_answer(client)
-    check(head.startswith(b"HTTP/1.1 413") and body == b"too much", f"the client got: {head[:60]}")
+    check(head.startswith("HTTP/1.1 413") and body == b"too much", f"the client got: {head[:60]}")
 
 
 def cut_until_close():
@@ -234,10 +168,10 @@ def interim_then_gone():
     client.sendall(request("second"))
     read_head(upstream)
     upstream.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
-    check(b"103" in read_head(client), "no 103")
+    check("103" in read_head(client), "no 103")
     upstream.close()
     head, _ = read_answer(client)
-    check(head.startswith(b"HTTP/1.1 502"), f"the client got: {head[:60]}")
+    check(head.startswith("HTTP/1.1 502"), f"the client got: {head[:60]}")
 
 
 def retry():
@@ -246,7 +180,7 @@ def retry():
     client.sendall(request("second"))
     read_head(upstream)
     upstream.close()
-    serve_once("second")
+    serve_once(b"second")
     check(read_answer(client)[1] == b"second", "no second try")
 
 
@@ -278,7 +212,7 @@ def slow_head_pipelined():
     client.sendall(request("a") + b"G")
     upstream = accept()
     read_head(upstream)
-    upstream.sendall(answer("a"))
+    upstream.sendall(answer(b"a"))
     read_answer(client)
     drips_into_408(client, b"ET /wire/slow HTTP/1.1\r\n")
 
@@ -295,7 +229,7 @@ def pipelined_close():
             client.send(request("never") * 1000)
     except BlockingIOError:
         client.settimeout(WAIT_S)
-    upstream.sendall(answer("x" * 60000))
+    upstream.sendall(answer(b"x" * 60000))
     time.sleep(0.3)
     data, end = read_all(client)
     check(end == "closed" and len(data) > 60000, f"{len(data)} bytes of the answer came, then {end}")
@@ -304,13 +238,13 @@ def pipelined_close():
 def pipelined_post():
     """The same behind a body, after which nothing more is asked of the kernel."""
     client = connect()
-    client.sendall(request("last", "POST", "Content-Length: 2\r\nConnection: close\r\n") + b"hi")
+    client.sendall(request("last", "POST", "Connection: close\r\n", body=b"hi"))
     upstream = accept()
     while b"hi" not in upstream.recv(65536):
         pass
     client.sendall(b"\r\n" + request("never"))
     time.sleep(0.1)
-    upstream.sendall(answer("x" * 60000))
+    upstream.sendall(answer(b"x" * 60000))
     time.sleep(0.3)
     data, end = read_all(client)
     check(end == "closed" and len(data) > 60000, f"{len(data)} bytes of the answer came, then {end}")
@@ -321,10 +255,9 @@ def half_close():
     client = connect()
     client.sendall(request("half"))
     client.shutdown(socket.SHUT_WR)
-    serve_once("whole")
+    serve_once(b"whole")
     check(read_answer(client)[1] == b"whole", "no answer")
     check(read_all(client) == (b"", "closed"), "the connection did not end")
 
 
-cases = {name.replace("_", "-"): case for name, case in globals().items() if callable(case) and case.__doc__}
-cases[CASE]()
+globals()[CASE.replace("-", "_")]()
