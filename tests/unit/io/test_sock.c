@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Sockets on a real ring: back-pressure, starvation, closing with operations in flight. */
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "ring_test.h"
 
 #include "io/sock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#define BUFFERS     16
 #define BUFFER_SIZE 1024
-#define TURNS_MAX   20000
 
 /* A socket under test, and the other end as a plain descriptor. */
 struct end {
@@ -30,8 +23,6 @@ struct end {
     uint16_t kept[BUFFERS];
     unsigned kept_count;
 };
-
-static struct kg_ring ring;
 
 static void received(struct kg_sock *sock, const struct kg_input *input)
 {
@@ -80,47 +71,9 @@ static const struct kg_sock_ops ops = {
     .received = received, .eof = on_eof, .sent = on_sent, .failed = on_failed, .closed = on_closed
 };
 
-static void nothing(void *ctx)
-{
-}
-
-static void turn(void)
-{
-    kg_ring_turn(&ring, 10, nothing);
-}
-
-#define TURN_UNTIL(condition)                                                                                \
-    do {                                                                                                     \
-        for (int turns_ = 0; !(condition); turns_++) {                                                       \
-            assert_true(turns_ < TURNS_MAX);                                                                 \
-            turn();                                                                                          \
-        }                                                                                                    \
-    } while (0)
-
 static int set_up(void **state)
 {
-    struct kg_error err;
-    struct kg_ring_config config = {
-        .max_sockets = 64, .buffers = BUFFERS, .buffer_size = BUFFER_SIZE, .block_size = 4096
-    };
-
-    config.wake_fd = eventfd(0, EFD_CLOEXEC);
-    return kg_ring_init(&ring, &config, &err);
-}
-
-static int tear_down(void **state)
-{
-    int wake_fd = ring.wake_fd;
-
-    /* Every test gives back all it took. */
-    assert_int_equal(ring.slots_used, 0);
-    assert_int_equal(ring.blocks.in_use, 0);
-    assert_int_equal(ring.queues.in_use, 0);
-    assert_int_equal(ring.buffers.with_kernel + ring.buffers.returned, BUFFERS);
-    assert_int_equal(ring.stats.stale, 0);
-    kg_ring_free(&ring);
-    close(wake_fd);
-    return 0;
+    return open_ring(BUFFER_SIZE, 4096);
 }
 
 static void open_end(struct end *end)
@@ -443,7 +396,6 @@ static void a_full_table_refuses_and_leaves_the_descriptor(void **state)
 
 int main(void)
 {
-#define RING_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         RING_TEST(a_multishot_receive_goes_on_by_itself),
         RING_TEST(a_single_receive_brings_one_buffer_and_no_more),

@@ -6,10 +6,7 @@
 #ifndef KG_TEST_TLS_ENDS_H
 #define KG_TEST_TLS_ENDS_H
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "ring_test.h"
 
 #include "io/sock.h"
 #include "io/tls.h"
@@ -23,13 +20,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
-#define BUFFERS     16
 #define BUFFER_SIZE 4096
 #define BLOCK_BYTES 20480
-#define TURNS_MAX   20000
 
 struct end {
     struct kg_sock sock;
@@ -46,25 +39,6 @@ struct end {
     char reason[128];
     const char *alert; /* what the peer's handshake failed of */
 };
-
-static struct kg_ring ring;
-
-static inline void nothing(void *ctx)
-{
-}
-
-static inline void turn(void)
-{
-    kg_ring_turn(&ring, 5, nothing);
-}
-
-#define TURN_UNTIL(condition)                                                                                \
-    do {                                                                                                     \
-        for (int turns_ = 0; !(condition); turns_++) {                                                       \
-            assert_true(turns_ < TURNS_MAX);                                                                 \
-            turn();                                                                                          \
-        }                                                                                                    \
-    } while (0)
 
 static inline void on_connected(struct kg_sock *sock, int res)
 {
@@ -314,28 +288,7 @@ static inline int tear_down_all(void **state)
 
 static inline int set_up(void **state)
 {
-    struct kg_error err;
-    struct kg_ring_config config = {
-        .max_sockets = 64, .buffers = BUFFERS, .buffer_size = BUFFER_SIZE, .block_size = BLOCK_BYTES
-    };
-
-    config.wake_fd = eventfd(0, EFD_CLOEXEC);
-    return kg_ring_init(&ring, &config, &err);
-}
-
-static inline int tear_down(void **state)
-{
-    int wake_fd = ring.wake_fd;
-
-    /* Every test gives back all it took. */
-    assert_int_equal(ring.slots_used, 0);
-    assert_int_equal(ring.blocks.in_use, 0);
-    assert_int_equal(ring.queues.in_use, 0);
-    assert_int_equal(ring.buffers.with_kernel + ring.buffers.returned, BUFFERS);
-    assert_int_equal(ring.stats.stale, 0);
-    kg_ring_free(&ring);
-    close(wake_fd);
-    return 0;
+    return open_ring(BUFFER_SIZE, BLOCK_BYTES);
 }
 
 /* A pair of connected sockets: ours on the ring, the peer's with an SSL of `peer_ctx` (NULL: none). */
@@ -440,7 +393,5 @@ static inline const char *peer_alert(struct end *end)
     }
     return end->alert ? end->alert : "";
 }
-
-#define RING_TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 #endif

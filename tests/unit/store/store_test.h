@@ -125,22 +125,27 @@ static inline void reopen(struct fixture *fixture)
     fixture->store = open_store(fixture->dir);
 }
 
-/* The whole entity that the schema makes of this input. */
-static inline json_t *entity_of(enum kg_entity_id entity, const char *input)
+/* The whole entity that the schema makes of this input; takes the input over. */
+static inline json_t *entity_of_json(enum kg_entity_id entity, json_t *input)
 {
-    json_t *given = json_loads(input, 0, NULL), *result = NULL, *problem = NULL;
+    json_t *result = NULL, *problem = NULL;
 
-    assert_non_null(given);
-    if (kg_schema_apply(&kg_entities[entity], KG_WRITE_CREATE, given, NULL, &result, &problem))
+    assert_non_null(input);
+    if (kg_schema_apply(&kg_entities[entity], KG_WRITE_CREATE, input, NULL, &result, &problem))
         fail_msg("%s", json_string_value(json_object_get(problem, "message")));
-    json_decref(given);
+    json_decref(input);
     return result;
 }
 
-/* Puts it and says how that went; *problem may be NULL when the caller expects none. */
-static inline int put(struct kg_store *store, enum kg_entity_id entity, const char *input, json_t **problem)
+static inline json_t *entity_of(enum kg_entity_id entity, const char *input)
 {
-    json_t *object = entity_of(entity, input), *found = NULL;
+    return entity_of_json(entity, json_loads(input, 0, NULL));
+}
+
+/* Puts it and says how that went; *problem may be NULL when the caller expects none. Takes the input over. */
+static inline int put_json(struct kg_store *store, enum kg_entity_id entity, json_t *input, json_t **problem)
+{
+    json_t *object = entity_of_json(entity, input), *found = NULL;
     struct kg_error err = { "" };
     int rc = kg_store_put(store, entity, object, &found, &err);
 
@@ -152,6 +157,11 @@ static inline int put(struct kg_store *store, enum kg_entity_id entity, const ch
         json_decref(found);
     json_decref(object);
     return rc;
+}
+
+static inline int put(struct kg_store *store, enum kg_entity_id entity, const char *input, json_t **problem)
+{
+    return put_json(store, entity, json_loads(input, 0, NULL), problem);
 }
 
 static inline void assert_message(json_t *problem, int code, const char *message)
