@@ -490,6 +490,13 @@ stands_still()
     same shop.example:9080 "$(upstream_header Host "$(gw_curl /hosted/echo -H 'Host: shop.example:9080')")"
 }
 
+@test "OPTIONS * goes to the service as it is, whatever path the service has" {
+    make route --service based --name star --hosts star.test
+    raw --show 127.0.0.1 9080 'OPTIONS * HTTP/1.1\r\nHost: star.test\r\nConnection: close\r\n\r\n' >"$T/raw"
+    holds '.method == "OPTIONS" and .target == "*"' "$(sed '1,/^\r$/d' "$T/raw")"
+    kctl route delete star
+}
+
 @test "hop-by-hop headers of a request stay here" {
     local seen
     seen=$(gw_curl /up/echo -H 'Connection: X-Internal, keep-alive' -H 'X-Internal: secret' -H 'Keep-Alive: timeout=9' \
@@ -529,6 +536,10 @@ stands_still()
     same /up "$(upstream_header X-Forwarded-Prefix "$seen")"
     like '1\.1 keygate' "$(upstream_header Via "$seen")"
     like '^[0-9a-f]{32}$' "$(upstream_header X-Request-Id "$seen")"
+}
+
+@test "a Via that came along goes on, with our own behind it" {
+    same '1.0 before, 1.1 keygate' "$(upstream_header Via "$(gw_curl /up/echo -H 'Via: 1.0 before')")"
 }
 
 @test "a stranger's forwarding headers are not believed" {
@@ -578,7 +589,7 @@ stands_still()
 
 # --- the end -----------------------------------------------------------------------------------------------------------------
 
-@test "an orderly stop lets a running request end, and takes no new one" {
+@test "an orderly stop lets running requests end, says close, ends idle connections, and takes no new one" {
     (ns_exec "$GW" /usr/bin/python3 "$BATS_TEST_DIRNAME/bulk.py" put "$PROXY/up/gate-sink:last" 100000) \
         </dev/null >"$T/last.log" 2>&1 3>&- 4>&- &
     echo $! >"$T/pids/last"
@@ -587,6 +598,14 @@ stands_still()
         upstream_curl /counts | jq -e '.requests["gate-sink:last"] == 1'
     }
     wait_for last_reached
+    in_background told curl -s -D "$T/told" -o /dev/null "$PROXY/up/gate-sink:last"
+    told_reached()
+    {
+        upstream_curl /counts | jq -e '.requests["gate-sink:last"] == 2'
+    }
+    wait_for told_reached
+    in_background idle /usr/bin/python3 "$BATS_TEST_DIRNAME/bulk.py" hold "$PROXY/up/echo"
+    wait_for grep -q ready "$T/idle.log"
     kill -TERM "$(pid_of keygated)"
     refused()
     {
@@ -594,10 +613,14 @@ stands_still()
         [[ $status -eq 7 ]]
     }
     wait_for refused
+    wait_for gone "$(pid_of idle)"
+    same closed "$(tail -n 1 "$T/idle.log")"
     upstream_curl /open:last
     wait_for gone "$(pid_of last)"
-    rm "$T/pids/last"
     holds '.body == 100000 and .is_pattern' "$(<"$T/last.log")"
+    wait_for gone "$(pid_of told)"
+    same close "$(header Connection "$T/told")"
+    rm "$T/pids/"{last,idle,told}
     wait_for -t 15 gone "$(pid_of keygated)"
     rm "$T/pids/keygated"
     run kctl status

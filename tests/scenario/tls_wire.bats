@@ -32,7 +32,7 @@ teardown()
 
 wire()
 {
-    ns_run "$GW" /usr/bin/python3 "$BATS_TEST_DIRNAME/tls_wire.py" "$1" 9443 8444 "$T/up.crt" "$T/up.key"
+    ns_run "$GW" /usr/bin/python3 "$BATS_TEST_DIRNAME/tls_wire.py" "$1" 9443 8444 "$T/up.crt" "$T/up.key" "$(pid_of keygated)"
 }
 
 # --- whose answer it is ---------------------------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ wire()
 @test "a handshake that is not finished does not hold up an orderly stop" {
     local started
 
-    in_background held /usr/bin/python3 "$BATS_TEST_DIRNAME/tls_wire.py" hold 9443 8444 "$T/up.crt" "$T/up.key"
+    in_background held /usr/bin/python3 "$BATS_TEST_DIRNAME/tls_wire.py" hold 9443 8444 "$T/up.crt" "$T/up.key" 0
     wait_for grep -q held "$T/held.log"
     started=$(now_ms)
     stop_keygated
@@ -98,6 +98,14 @@ wire()
     wait_for gone "$(pid_of held)"
     rm "$T/pids/held"
     like '^(closed|reset)$' "$(tail -n 1 "$T/held.log")"
+    start_gateway
+}
+
+@test "an orderly stop ends idle connections with close_notify and running requests with their answers" {
+    wire drain
+    wait_for -t 15 gone "$(pid_of keygated)"
+    rm "$T/pids/keygated"
+    like 'stopped: every request ended' "$(tail -n 1 "$T/keygated.log")"
     start_gateway
 }
 

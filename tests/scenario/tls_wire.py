@@ -3,14 +3,16 @@
 """One case of TLS on either side or both; client and upstream are of this program, so that what shares a record or a segment, and
 who says close_notify, is exact.
 
-    tls_wire.py CASE GATEWAY-PORT UPSTREAM-PORT CERTIFICATE KEY
+    tls_wire.py CASE GATEWAY-PORT UPSTREAM-PORT CERTIFICATE KEY KEYGATED-PID
 
 Exit status 0 when keygate did right; else the last line says what it did. The route is /wire, its service https on the upstream
 port, without verification, one retry, read_timeout 2 s.
 """
 
+import os
 import re
 import select
+import signal
 import socket
 import ssl
 import sys
@@ -361,6 +363,24 @@ def case_hold():
         print("closed" if not sock.recv(1) else "answered", flush=True)
     except ConnectionResetError:
         print("reset", flush=True)
+
+
+def case_drain():
+    """An orderly stop: who is idle gets close_notify, who waits gets the whole answer, told that it is the last."""
+    idle = connect()
+    idle.send(request())
+    up = accept()
+    up.head()
+    up.send(answer(b"first"))
+    check(idle.answer() == ("200", b"first"), "not the first answer")
+    busy = connect()
+    busy.send(request("last"))
+    up.head()
+    os.kill(int(sys.argv[6]), signal.SIGTERM)
+    check(idle.all() == (b"", "closed"), "no orderly end of an idle connection")
+    up.send(answer(b"last"))
+    check("\r\nConnection: close\r\n" in busy.head(), "the client is not told")
+    check(busy.all() == (b"last", "closed"), "not the last answer and an orderly end")
 
 
 def case_resumption():

@@ -8,6 +8,7 @@ load helper
 setup_file()
 {
     file_begin
+    start_upstream
     start_keygated
 }
 
@@ -140,7 +141,6 @@ PYTHON
 @test "a thousand host names that get their addresses at once are one change" {
     local most=131072
 
-    start_upstream
     stop_keygated
     many_names "$T/state/keygate.db"
     printf '127.0.0.1 n%d.test\n' {0..999} >"$T/hosts"
@@ -155,4 +155,45 @@ PYTHON
         echo "memory went up to $(memory VmHWM) KiB"
         return 1
     }
+}
+
+# addresses_are ADDRESS...: what the name server says from now on.
+addresses_are()
+{
+    printf '%s\n' "$@" >"$T/addresses.new"
+    mv "$T/addresses.new" "$T/addresses"
+}
+
+# The statuses of so many requests to the named host, each once.
+statuses()
+{
+    local _
+
+    for _ in {1..8}; do
+        printf '%s\n' "$(status_of gw_curl /several/echo)"
+    done | sort -u | tr '\n' ' '
+}
+
+answers_are()
+{
+    [[ $(statuses) == "$1 " ]]
+}
+
+# Something answers at 127.0.0.1 alone, and nothing is tried twice.
+@test "all addresses of a name take turns, and the name server's news are taken over when the TTL ends" {
+    stop_keygated
+    addresses_are 127.0.0.1 127.0.0.2
+    in_background dns /usr/bin/python3 "$BATS_TEST_DIRNAME/dns.py" 127.0.0.53 "$T/addresses" 1
+    echo 'nameserver 127.0.0.53' >"$T/resolv.conf"
+    # shellcheck disable=SC2016 # its own shell sees to the parameters
+    in_background keygated unshare --mount bash -c 'mount --bind "$1" /etc/resolv.conf && exec "${@:2}"' - "$T/resolv.conf" \
+        "$KEYGATED" --config "$CONFIG" --set workers=1
+    ready keygated "$KEYCTL" status
+    make service --name several --url http://several.test:8001 --retries 0
+    make route --service several --name several --paths /several
+    wait_for answers_are '200 502'
+    addresses_are 127.0.0.1
+    wait_for answers_are 200
+    addresses_are 127.0.0.2
+    wait_for answers_are 502
 }

@@ -47,6 +47,18 @@ static void without_strip_path_the_whole_path_is_appended(void **state)
     expect_path("/", "/x", false, "/x/y", "/x/y");
 }
 
+/* The last row of the table: what normalising decodes is in the path that is appended. */
+static void the_path_that_is_appended_is_the_normalised_one(void **state)
+{
+    char text[64];
+    struct kg_writer normal = kg_writer_of(text, sizeof(text) - 1);
+    const char *why;
+
+    assert_int_equal(kg_path_normalize(KG_SLICE("/route%2E/req"), &normal, &why), 0);
+    text[normal.len] = '\0';
+    expect_path("/service", "/route", false, text, "/service/route./req");
+}
+
 static void a_root_route_strips_nothing_but_the_slash(void **state)
 {
     expect_path("/service", "/", true, "/", "/service");
@@ -82,6 +94,7 @@ int main(void)
         cmocka_unit_test(strip_path_takes_the_matched_prefix_away),
         cmocka_unit_test(a_trailing_slash_survives_stripping),
         cmocka_unit_test(without_strip_path_the_whole_path_is_appended),
+        cmocka_unit_test(the_path_that_is_appended_is_the_normalised_one),
         cmocka_unit_test(a_root_route_strips_nothing_but_the_slash),
         cmocka_unit_test(a_route_without_paths_keeps_the_path),
         cmocka_unit_test(what_is_left_cannot_climb_out_of_the_service_path),
