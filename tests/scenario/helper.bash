@@ -340,6 +340,20 @@ bans()
     kctl ban list -o json | jq -c 'if type == "array" then . else .data end'
 }
 
+# sending_stands_still: the client that has sent the most to the gateway has a full socket: for half a second nothing more of it
+# went out. Its bytes so far are in $most_sent.
+sending_stands_still()
+{
+    local now
+
+    now=$(ns_run "$GW" ss -Htin state established 'dport = :9080' | grep -o 'bytes_sent:[0-9]*' | sort -t: -k2n | tail -n 1)
+    if [[ $now != "${most_sent:-}" ]]; then
+        most_sent=$now
+        most_sent_since=$(now_ms)
+    fi
+    [[ -n $now && $(($(now_ms) - most_sent_since)) -ge 500 ]]
+}
+
 is_sanitized()
 {
     grep -qa __asan_init "$KEYGATED"
