@@ -11,7 +11,6 @@ port, without verification, one retry, read_timeout 2 s.
 
 import os
 import re
-import select
 import signal
 import socket
 import ssl
@@ -137,10 +136,6 @@ def connect(receive=0):
 
 def accept():
     return Tls(listener.accept()[0], True)
-
-
-def nobody_else(seconds=0.3):
-    check(not select.select([listener], [], [], seconds)[0], "a further connection to the upstream")
 
 
 # --- whose answer it is -------------------------------------------------------------------------------------------------------
