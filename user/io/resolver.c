@@ -200,10 +200,12 @@ static uint64_t answer_ttl(const struct ares_addrinfo *answer)
     return (uint64_t)(ttl > TTL_MIN_S ? ttl : TTL_MIN_S);
 }
 
-/* Takes ownership of the addresses. */
-static void take(struct name *name, struct kg_addr *addrs, size_t count, uint64_t ttl_s)
+static void take(struct name *name, const struct ares_addrinfo *answer)
 {
-    rest(name, ttl_s * 1000);
+    size_t count;
+    struct kg_addr *addrs = list_addresses(answer, &count);
+
+    rest(name, answer_ttl(answer) * 1000);
     name->lost = false;
     name->failing = false;
     if (count == name->addr_count && memcmp(addrs, name->addrs, count * sizeof(*addrs)) == 0) {
@@ -230,10 +232,7 @@ static bool says_absent(int status)
 static void conclude(struct name *name, int status, const struct ares_addrinfo *answer)
 {
     if (status == ARES_SUCCESS && usable(answer)) {
-        size_t count;
-        struct kg_addr *addrs = list_addresses(answer, &count);
-
-        take(name, addrs, count, answer_ttl(answer));
+        take(name, answer);
         return;
     }
     if (status != ARES_SUCCESS && !says_absent(status)) {
@@ -278,14 +277,6 @@ static bool is_localhost(const char *host)
     return len == tail || host[len - tail - 1] == '.';
 }
 
-static void take_loopback(struct name *name)
-{
-    struct kg_addr *loopback = kg_calloc(1, sizeof(*loopback));
-
-    *loopback = (struct kg_addr){ .family = 4, .bytes = { 127, 0, 0, 1 } };
-    take(name, loopback, 1, TTL_MAX_S);
-}
-
 /*
  * IPv4 first, IPv6 only when there is none: most upstreams are reached by IPv4. Two questions in turn instead
  * of one for both, because c-ares 1.18 reports only the outcome of the one that ends last: a server that
@@ -296,16 +287,13 @@ static void ask(struct name *name)
     struct ares_addrinfo_hints hints = { .ai_flags = ARES_AI_NOSORT, .ai_socktype = SOCK_STREAM };
 
     dequeue(name);
-    if (is_localhost(name->host)) {
-        take_loopback(name);
-        return;
-    }
     if (name->family == AF_UNSPEC)
         name->family = strchr(name->host, ':') ? AF_INET6 : AF_INET;
     hints.ai_family = name->family;
     name->asking = true;
     name->resolver->asking++;
-    ares_getaddrinfo(name->resolver->channel, name->host, NULL, &hints, answered, name);
+    ares_getaddrinfo(name->resolver->channel, is_localhost(name->host) ? "127.0.0.1" : name->host, NULL,
+                     &hints, answered, name);
 }
 
 /* Sets the timer to what comes first: a name that is due or a timeout inside c-ares. */
