@@ -158,7 +158,7 @@ all_entities()
     same 2 "$status"
     run kctl status --nonsense
     same 2 "$status"
-    same 'keyctl: status has no flag --nonsense' "$output"
+    same 'keyctl: status has no flag --nonsense; see keyctl status --help' "$output"
     run kctl service create --name x --nonsense y
     same 2 "$status"
     run kctl service list -o xml

@@ -195,11 +195,16 @@ in_page()
     in_page docs/admin-api.md "${fields[@]}"
 }
 
-@test "keyctl.md has every noun" {
-    local nouns
-    mapfile -t nouns < <("$KEYCTL" --help | sed -n '/^Nouns:/,/^$/s/^  \([a-z-]*\) .*/\1/p')
-    same 12 "${#nouns[@]}"
-    in_page docs/keyctl.md "${nouns[@]}"
+# help_list HEADING: the names that keyctl --help lists under it.
+help_list()
+{
+    "$KEYCTL" --help | sed -n "/^$1:/,/^\$/s/^  \([a-z-]*\) .*/\1/p"
+}
+
+@test "keyctl.md has every noun and every command, and no other" {
+    same "$(help_list Nouns)" "$(sed -n '/^| noun /,/^$/s/^| `\([a-z-]*\)`.*/\1/p' docs/keyctl.md)"
+    same "$(help_list Commands)" "$(sed -n '/^| command /,/^$/s/^| `\([a-z-]*\)`.*/\1/p' docs/keyctl.md)"
+    [[ $(help_list Nouns | wc -l) -ge 12 && $(help_list Commands | wc -l) -ge 2 ]]
 }
 
 @test "constants and settings that the pages name are there" {

@@ -2,6 +2,7 @@
 #include "keyctl/keyctl.h"
 
 #include "base/distance.h"
+#include "base/mem.h"
 #include "base/uuid.h"
 
 #include <stdarg.h>
@@ -41,12 +42,11 @@ static void consider(const char *word, const char *candidate, unsigned *best, co
 
 static int unknown_noun(const char *word)
 {
-    char have[256] = "";
     const char *nearest = NULL;
     unsigned best = 3;
 
-    consider(word, "status", &best, &nearest);
-    consider(word, "stats", &best, &nearest);
+    for (const struct action *const *action = actions; *action; action++)
+        consider(word, (*action)->name, &best, &nearest);
     for (const struct noun *noun = nouns; noun->name; noun++) {
         consider(word, noun->name, &best, &nearest);
         consider(word, noun->collection, &best, &nearest);
@@ -55,9 +55,7 @@ static int unknown_noun(const char *word)
     }
     if (nearest)
         return usage_error("there is no \"%s\"; did you mean \"%s\"?", word, nearest);
-    for (const struct noun *noun = nouns; noun->name; noun++)
-        snprintf(have + strlen(have), sizeof(have) - strlen(have), "%s, ", noun->name);
-    return usage_error("there is no \"%s\"; it is one of %sstatus, stats", word, have);
+    return usage_error("there is no \"%s\"; see keyctl --help", word);
 }
 
 static int unknown_verb(const struct noun *noun, const char *word)
@@ -89,24 +87,49 @@ static bool find_key_file(const struct noun *noun)
     return false;
 }
 
+const struct flag *flags_of(const struct command *command)
+{
+    static const struct flag none = { 0 };
+
+    if (command->noun)
+        return command->noun->flags;
+    return command->action && command->action->flags ? command->action->flags : &none;
+}
+
+bool takes_flag(const struct command *command, const struct flag *flag)
+{
+    return command->action || (flag->verbs & ON(command->verb));
+}
+
+/* By its name, or by its letter. */
+static const struct flag *find_flag(const struct command *command, const char *name, char letter)
+{
+    for (const struct flag *flag = flags_of(command); flag->name; flag++) {
+        if (takes_flag(command, flag) && (letter ? flag->letter == letter : strcmp(flag->name, name) == 0))
+            return flag;
+    }
+    return NULL;
+}
+
 static int unknown_flag(const struct command *command, const char *name)
 {
-    const struct noun *noun = command->noun;
-    const char *verb = verb_names[command->verb];
+    char call[64];
     const char *nearest = NULL;
     unsigned best = 4;
 
-    if ((strcmp(name, "key") == 0 || strcmp(name, "key-alt") == 0) && find_key_file(noun))
+    snprintf(call, sizeof(call), "%s%s%s", command->action ? command->action->name : command->noun->name,
+             command->action ? "" : " ", command->action ? "" : verb_names[command->verb]);
+    if ((strcmp(name, "key") == 0 || strcmp(name, "key-alt") == 0) && command->noun &&
+        find_key_file(command->noun))
         return usage_error("a key is never an argument, where every user of this machine could read it; "
                            "use --key-file FILE, or --key-file - and give it on standard input");
-    for (const struct flag *flag = noun->flags; flag->name; flag++) {
-        if (flag->verbs & ON(command->verb))
+    for (const struct flag *flag = flags_of(command); flag->name; flag++) {
+        if (takes_flag(command, flag))
             consider(name, flag->name, &best, &nearest);
     }
     if (nearest)
-        return usage_error("%s %s has no flag --%s; did you mean --%s?", noun->name, verb, name, nearest);
-    return usage_error("%s %s has no flag --%s; see keyctl %s %s --help", noun->name, verb, name, noun->name,
-                       verb);
+        return usage_error("%s has no flag --%s; did you mean --%s?", call, name, nearest);
+    return usage_error("%s has no flag --%s; see keyctl %s --help", call, name, call);
 }
 
 /* The value behind '=' or in the next word; NULL after having complained. */
@@ -133,24 +156,44 @@ static int set_output(struct command *command, const char *text)
     return text ? usage_error("-o takes table, json or yaml, not \"%s\"", text) : KG_CTL_USAGE;
 }
 
-static int take_field(struct command *command, const char *name, const char *value)
+/* Elsewhere than in create, a key's consumer says where to look; so does any parent in list. */
+static bool locates(const struct command *command, const struct flag *flag)
 {
-    const struct flag *flag = find_flag(command->noun, command->verb, name);
-    /* Elsewhere than in create, a key's consumer says where to look; so does any parent in list. */
-    bool locates = command->noun->nested_only ||
-                   (command->verb != VERB_CREATE && (command->verb != VERB_UPDATE || command->noun->nested));
+    const struct noun *noun = command->noun;
+
+    if (!noun || flag->kind != FLAG_FOREIGN || command->verb == VERB_CREATE)
+        return noun && flag->kind == FLAG_FOREIGN && noun->nested_only;
+    return noun->nested_only || command->verb != VERB_UPDATE || noun->nested;
+}
+
+static int take_parent(struct command *command, const struct flag *flag, const char *value)
+{
+    if (command->parent)
+        return usage_error("only one of --%s and --%s can narrow it down", command->parent_flag->name,
+                           flag->name);
+    if (value[0] == '\0')
+        return usage_error("--%s needs a value", flag->name);
+    command->parent = value;
+    command->parent_flag = flag;
+    return 0;
+}
+
+/* equals: where the value begins, if it is in the same word as the flag. */
+static int take_field(struct args *args, struct command *command, const struct flag *flag, const char *equals)
+{
+    const char *value = NULL;
+    char name[64];
     struct kg_error err;
 
-    if (flag->kind == FLAG_FOREIGN && locates) {
-        if (command->parent)
-            return usage_error("only one of --%s and --%s can narrow it down", command->parent_flag->name,
-                               flag->name);
-        if (value[0] == '\0')
-            return usage_error("--%s needs a value", flag->name);
-        command->parent = value;
-        command->parent_flag = flag;
-        return 0;
-    }
+    snprintf(name, sizeof(name), "--%s", flag->name);
+    if (flag->kind == FLAG_SWITCH && equals)
+        return usage_error("%s takes no value", name);
+    if (flag->kind != FLAG_SWITCH)
+        value = take_value(args, name, equals);
+    if (flag->kind != FLAG_SWITCH && !value)
+        return KG_CTL_USAGE;
+    if (locates(command, flag))
+        return take_parent(command, flag, value);
     return set_value(command->fields, flag, value, &err) < 0 ? usage_error("%s", err.text) : 0;
 }
 
@@ -158,8 +201,8 @@ static int take_flag(struct args *args, struct command *command, const char *wor
 {
     const char *equals = strchr(word, '=');
     size_t len = equals ? (size_t)(equals - word) : strlen(word);
+    const struct flag *flag;
     char name[64];
-    const char *value;
 
     if (len >= sizeof(name) || len <= 2)
         return usage_error("there is no flag %s", word);
@@ -176,28 +219,21 @@ static int take_flag(struct args *args, struct command *command, const char *wor
         command->socket = take_value(args, name, equals);
         return command->socket ? 0 : KG_CTL_USAGE;
     }
-    if (command->status || command->stats)
-        return usage_error("%s has no flag %s", command->status ? "status" : "stats", name);
-    if (!command->noun || command->verb == VERBS)
+    if (!command->action && command->verb == VERBS)
         return usage_error("--%s comes too early: first the noun, then the verb, then its flags", name + 2);
-    if (!find_flag(command->noun, command->verb, name + 2))
-        return unknown_flag(command, name + 2);
-    value = take_value(args, name, equals);
-    return value ? take_field(command, name + 2, value) : KG_CTL_USAGE;
+    flag = find_flag(command, name + 2, '\0');
+    return flag ? take_field(args, command, flag, equals) : unknown_flag(command, name + 2);
 }
 
 static int take_noun(struct command *command, const char *word)
 {
-    command->status = strcmp(word, "status") == 0;
-    command->stats = strcmp(word, "stats") == 0;
-    if (command->status || command->stats)
-        return 0;
     if (strcmp(word, "help") == 0) {
         command->help = true;
         return 0;
     }
+    command->action = find_action(word);
     command->noun = find_noun(word);
-    return command->noun ? 0 : unknown_noun(word);
+    return command->action || command->noun ? 0 : unknown_noun(word);
 }
 
 static int take_argument(struct command *command, const char *word)
@@ -220,8 +256,13 @@ static int take_argument(struct command *command, const char *word)
 
 static int take_word(struct command *command, const char *word)
 {
-    if (command->status || command->stats)
-        return usage_error("%s takes no argument", command->status ? "status" : "stats");
+    if (command->action && command->word_count >= command->action->most_words)
+        return usage_error("%s takes no%s argument", command->action->name,
+                           command->word_count ? " further" : "");
+    if (command->action) {
+        command->words[command->word_count++] = word;
+        return 0;
+    }
     if (!command->noun)
         return take_noun(command, word);
     if (command->verb != VERBS)
@@ -236,6 +277,7 @@ static int take_word(struct command *command, const char *word)
 static int take_next(struct args *args, struct command *command)
 {
     const char *word = args->argv[args->at++];
+    const struct flag *flag;
 
     if (args->only_words || word[0] != '-' || word[1] == '\0')
         return take_word(command, word);
@@ -249,9 +291,12 @@ static int take_next(struct args *args, struct command *command)
     }
     if (strncmp(word, "-o", 2) == 0)
         return set_output(command, word[2] ? word + 2 : take_value(args, "-o", NULL));
-    if (strncmp(word, "--", 2) != 0)
+    if (strncmp(word, "--", 2) == 0)
+        return take_flag(args, command, word);
+    flag = command->action || command->verb != VERBS ? find_flag(command, NULL, word[1]) : NULL;
+    if (!flag || (flag->kind == FLAG_SWITCH && word[2]))
         return usage_error("there is no flag %s; see keyctl --help", word);
-    return take_flag(args, command, word);
+    return take_field(args, command, flag, word[2] ? word + 1 : NULL);
 }
 
 /* Of a noun that only lives below another: which one. */
@@ -298,13 +343,29 @@ static int check_call(const struct command *command)
     return 0;
 }
 
+static int check_action(const struct command *command)
+{
+    char name[64];
+
+    if (command->word_count < command->action->least_words)
+        return usage_error("%s needs %s", command->action->name, command->action->argument);
+    for (const struct flag *flag = flags_of(command); flag->name; flag++) {
+        field_name(flag, name);
+        if (flag->required && !json_object_get(command->fields, name))
+            return usage_error("%s needs --%s %s", command->action->name, flag->name, flag->value);
+    }
+    return 0;
+}
+
 static int check_command(const struct command *command)
 {
     const struct noun *noun = command->noun;
     int rc;
 
-    if (command->help || command->version || command->status || command->stats)
+    if (command->help || command->version)
         return 0;
+    if (command->action)
+        return check_action(command);
     if (!noun)
         return usage_error("which noun? See keyctl --help");
     if (command->verb == VERBS)
@@ -321,7 +382,14 @@ int parse_command(int argc, char **argv, struct command *command)
 
     *command = (struct command){ .verb = VERBS, .socket = socket && *socket ? socket : KG_CTL_SOCKET };
     command->fields = json_object();
+    command->words = kg_calloc((size_t)argc + 1, sizeof(*command->words));
     while (rc == 0 && args.at < args.argc)
         rc = take_next(&args, command);
     return rc ? rc : check_command(command);
+}
+
+void release_command(struct command *command)
+{
+    json_decref(command->fields);
+    free(command->words);
 }

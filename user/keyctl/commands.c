@@ -39,9 +39,8 @@ static int refused(const struct command *command, const struct answer *answer)
     return KG_CTL_REFUSED;
 }
 
-/* One exchange: the exit status, and on 0 *json is the answer's body (owned; may be NULL). */
-static int request(const struct command *command, const char *method, const char *path, const json_t *body,
-                   json_t **json)
+int request(const struct command *command, const char *method, const char *path, const json_t *body,
+            json_t **json)
 {
     struct answer answer;
     int rc = ask(command->socket, method, path, body, &answer);
@@ -130,8 +129,7 @@ static int fetch_all(const struct command *command, const char *path, json_t **a
     return rc;
 }
 
-/* noun: whose columns are shown. */
-static int list(const struct command *command, const struct noun *noun, const char *path)
+int list(const struct command *command, const struct noun *noun, const char *path)
 {
     json_t *all;
     int rc = fetch_all(command, path, &all);
@@ -194,26 +192,16 @@ static int run_noun(const struct command *command)
     return rc;
 }
 
-static int show_status(const struct command *command)
+int show_object(const struct command *command, const json_t *object)
 {
-    json_t *json;
-    int rc = request(command, "GET", "/status", NULL, &json);
-
-    if (rc == 0 && command->output == OUTPUT_TABLE)
-        print_flat(json);
-    if (rc == 0 && command->output == OUTPUT_JSON)
-        print_json(json);
-    if (rc == 0 && command->output == OUTPUT_YAML)
-        rc = print_yaml(json);
-    json_decref(json);
-    return rc;
+    if (command->output == OUTPUT_TABLE)
+        print_flat(object);
+    if (command->output == OUTPUT_JSON)
+        print_json(object);
+    return command->output == OUTPUT_YAML ? print_yaml(object) : KG_CTL_DONE;
 }
 
 int run_command(const struct command *command)
 {
-    if (command->status)
-        return show_status(command);
-    if (command->stats)
-        return list(command, &stats_noun, "/stats");
-    return run_noun(command);
+    return command->action ? command->action->run(command) : run_noun(command);
 }

@@ -11,10 +11,12 @@ static void help_all(void)
 {
     fputs("keyctl manages keygate over the daemon's UNIX socket.\n\n"
           "  keyctl NOUN VERB [ARGUMENT] [--flags]\n"
-          "  keyctl status        what the daemon is doing\n"
-          "  keyctl stats         counters of each consumer\n\n"
-          "Nouns:\n",
+          "  keyctl COMMAND [ARGUMENTS] [--flags]\n\n"
+          "Commands:\n",
           stdout);
+    for (const struct action *const *action = actions; *action; action++)
+        printf("  %-14s %s\n", (*action)->name, (*action)->summary);
+    fputs("\nNouns:\n", stdout);
     for (const struct noun *noun = nouns; noun->name; noun++)
         printf("  %-14s %s\n", noun->name, noun->summary);
     fputs("\nVerbs: create, list, get, update, delete; of an upstream also health.\n", stdout);
@@ -62,8 +64,43 @@ static void help_noun(const struct noun *noun)
         help_example(noun, (enum verb)verb);
 }
 
-static void help_verb(const struct noun *noun, enum verb verb)
+/* The flags that go with it, one a line. */
+static void help_flags(const struct command *command)
 {
+    for (const struct flag *flag = flags_of(command); flag->name; flag++) {
+        bool needed =
+            flag->required && (command->action || command->verb == VERB_CREATE || command->noun->nested_only);
+        char left[64];
+
+        if (!takes_flag(command, flag))
+            continue;
+        snprintf(left, sizeof(left), "%s%s--%s%s%s", flag->letter ? (char[]){ '-', flag->letter, '\0' } : "",
+                 flag->letter ? ", " : "", flag->name, flag->value ? " " : "",
+                 flag->value ? flag->value : "");
+        printf("  %-28s %s%s\n", left, flag->help, needed ? " (needed)" : "");
+    }
+}
+
+static void help_action(const struct command *command)
+{
+    const struct action *action = command->action;
+
+    printf("%s: %s.\n\n", action->name, action->summary);
+    printf("  keyctl %s%s%s%s\n\n%s\n", action->name, action->argument ? " " : "",
+           action->argument ? action->argument : "", action->flags ? " [--flags]" : "", action->about);
+    if (action->flags)
+        fputc('\n', stdout);
+    help_flags(command);
+    fputs(common, stdout);
+    fputs(action->examples[1] ? "\nExamples:\n" : "\nExample:\n", stdout);
+    for (size_t i = 0; i < sizeof(action->examples) / sizeof(action->examples[0]) && action->examples[i]; i++)
+        printf("  keyctl %s%s%s\n", action->name, *action->examples[i] ? " " : "", action->examples[i]);
+}
+
+static void help_verb(const struct command *command)
+{
+    const struct noun *noun = command->noun;
+    enum verb verb = command->verb;
     static const char *const meaning[VERBS] = {
         "makes one and prints it",
         "prints all of them",
@@ -76,15 +113,7 @@ static void help_verb(const struct noun *noun, enum verb verb)
     printf("%s %s: %s.\n\n", noun->name, verb_names[verb], meaning[verb]);
     help_call(noun, verb);
     fputc('\n', stdout);
-    for (const struct flag *flag = noun->flags; flag->name; flag++) {
-        bool needed = flag->required && (verb == VERB_CREATE || noun->nested_only);
-        char left[64];
-
-        if (!(flag->verbs & ON(verb)))
-            continue;
-        snprintf(left, sizeof(left), "--%s %s", flag->name, flag->value);
-        printf("  %-28s %s%s\n", left, flag->help, needed ? " (needed)" : "");
-    }
+    help_flags(command);
     fputs(common, stdout);
     fputs("\nExample:\n", stdout);
     help_example(noun, verb);
@@ -92,16 +121,12 @@ static void help_verb(const struct noun *noun, enum verb verb)
 
 void print_help(const struct command *command)
 {
-    if (command->status)
-        printf("keyctl status: what the daemon is doing: its counters, the interfaces XDP is on, packets by "
-               "verdict.\n%s",
-               common);
-    else if (command->stats)
-        printf("keyctl stats: counters of each consumer, at most 100 ms old.\n%s", common);
+    if (command->action)
+        help_action(command);
     else if (!command->noun)
         help_all();
     else if (command->verb == VERBS)
         help_noun(command->noun);
     else
-        help_verb(command->noun, command->verb);
+        help_verb(command);
 }

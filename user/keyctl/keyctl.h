@@ -38,6 +38,7 @@ enum flag_kind {
     FLAG_MAP,      /* NAME=VALUE into an object of lists; may be repeated */
     FLAG_KEY_FILE, /* the first line of a file, or of standard input, is "key" */
     FLAG_PEM_FILE, /* the whole of it is the field of the flag's name without "-file" */
+    FLAG_SWITCH,   /* takes no value; true when it is there */
 };
 
 struct flag {
@@ -49,6 +50,7 @@ struct flag {
     const char *parent;     /* FLAG_FOREIGN: collection of the other noun; its lists nest below it */
     const char *parent_key; /* FLAG_FOREIGN: "name", "username" or "snis" */
     bool required;          /* by create; where it locates, by every verb */
+    char letter;            /* its short form: -f */
 };
 
 enum column_kind {
@@ -83,35 +85,61 @@ struct noun {
 };
 
 extern const struct noun nouns[]; /* ended by a NULL name */
-extern const struct noun stats_noun, health_noun;
+extern const struct noun health_noun;
 extern const char *const verb_names[VERBS];
 
 const struct noun *find_noun(const char *name);
 /* The verb, or VERBS. */
 enum verb find_verb(const char *name);
-const struct flag *find_flag(const struct noun *noun, enum verb verb, const char *name);
+
+struct command;
+
+/* What stands beside the nouns: `keyctl NAME [ARGUMENTS] [--flags]`. Each in the file that defines it. */
+struct action {
+    const char *name;
+    const char *summary;  /* of a few words */
+    const char *argument; /* "FILE...", or NULL */
+    unsigned least_words, most_words;
+    const char *about;        /* a sentence or more for its --help */
+    const struct flag *flags; /* ended by a NULL name; NULL: none. Their values are in command.fields */
+    int (*run)(const struct command *command); /* the exit status */
+    const char *examples[4];                   /* what follows the name; ended by NULL, or all four */
+};
+
+extern const struct action *const actions[]; /* ended by NULL */
+extern const struct action status_action, stats_action;
+
+const struct action *find_action(const char *name);
 
 enum output { OUTPUT_TABLE, OUTPUT_JSON, OUTPUT_YAML };
 
 /* A command line, taken apart. Strings are argv's. */
 struct command {
-    const struct noun *noun; /* NULL: status, stats, or help */
-    enum verb verb;
-    bool status, stats, help, version;
-    const char *argument;
+    const struct noun *noun;     /* NULL: an action, or help */
+    const struct action *action; /* NULL: a noun, or help */
+    enum verb verb;              /* VERBS: none */
+    bool help, version;
+    const char *argument; /* of a noun's verb */
+    const char **words;   /* owned: the arguments of an action */
+    size_t word_count;
     const char *socket;
     enum output output;
-    json_t *fields;     /* owned: the body for create and update */
+    json_t *fields;     /* owned: the body for create and update; the flags of an action */
     const char *parent; /* value of the foreign flag that narrows a list or a key: with parent_flag */
     const struct flag *parent_flag;
 };
 
-/* args.c: 0, or KG_CTL_USAGE after having said why on standard error. */
+/* args.c: 0, or KG_CTL_USAGE after having said why on standard error. release_command in both cases. */
 int parse_command(int argc, char **argv, struct command *command);
+void release_command(struct command *command);
+/* Whether the flag belongs to this command. */
+bool takes_flag(const struct command *command, const struct flag *flag);
+/* The flags of its noun or its action, ended by a NULL name. */
+const struct flag *flags_of(const struct command *command);
 /* Prints "keyctl: " and the sentence; returns KG_CTL_USAGE. */
 int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* values.c: one flag's text into fields; 0 or -EINVAL with a sentence. */
+/* values.c: one flag's text into fields; 0 or -EINVAL with a sentence. A switch has no text. */
 int set_value(json_t *fields, const struct flag *flag, const char *text, struct kg_error *err);
 void field_name(const struct flag *flag, char out[64]);
 
@@ -131,6 +159,14 @@ void put_segment(char *path, size_t cap, const char *segment);
 
 /* commands.c: the exit status. */
 int run_command(const struct command *command);
+/* One exchange: the exit status, having said why it is not 0; on 0 *json is the answer's body (owned; may be
+ * NULL). */
+int request(const struct command *command, const char *method, const char *path, const json_t *body,
+            json_t **json);
+/* Lists all pages of a path, with the columns of noun. */
+int list(const struct command *command, const struct noun *noun, const char *path);
+/* Prints an object as -o wants it; as a table: one line for each leaf. */
+int show_object(const struct command *command, const json_t *object);
 
 /* output.c, yaml.c */
 void print_table(const struct noun *noun, enum verb verb, const json_t *rows);

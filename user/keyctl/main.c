@@ -29,6 +29,6 @@ int main(int argc, char **argv)
         print_help(&command);
     else if (rc == 0)
         rc = run_command(&command);
-    json_decref(command.fields);
+    release_command(&command);
     return finish(rc);
 }

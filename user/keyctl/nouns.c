@@ -176,11 +176,6 @@ static const struct column ban_columns[] = {
 static const struct column allow_columns[] = {
     { "NETWORK", "network" }, { "SOURCE", "source" }, { "CREATED", "created_at", COLUMN_TIME }, { "COMMENT", "comment" }, { 0 },
 };
-static const struct column stats_columns[] = {
-    { "CONSUMER", "name" }, { "REQUESTS", "requests" }, { "2XX", "status_2xx" }, { "3XX", "status_3xx" },
-    { "4XX", "status_4xx" }, { "5XX", "status_5xx" }, { "DENIED", "denied" }, { "LIMITED", "rate_limited" },
-    { "BYTES_IN", "bytes_in" }, { "BYTES_OUT", "bytes_out" }, { "LAST_SEEN", "last_seen", COLUMN_TIME }, { 0 },
-};
 
 const struct noun nouns[] = {
     { .name = "service", .collection = "services", .argument = "NAME|ID", .verbs = ON_ALL,
@@ -234,7 +229,6 @@ const struct noun nouns[] = {
 };
 
 const struct noun health_noun = { .name = "upstream", .collection = "upstreams", .flags = no_flags, .columns = health_columns };
-const struct noun stats_noun = { .name = "stats", .collection = "stats", .flags = no_flags, .columns = stats_columns };
 /* clang-format on */
 
 const struct noun *find_noun(const char *name)
@@ -253,13 +247,4 @@ enum verb find_verb(const char *name)
             return (enum verb)verb;
     }
     return VERBS;
-}
-
-const struct flag *find_flag(const struct noun *noun, enum verb verb, const char *name)
-{
-    for (const struct flag *flag = noun->flags; flag->name; flag++) {
-        if ((flag->verbs & ON(verb)) && strcmp(flag->name, name) == 0)
-            return flag;
-    }
-    return NULL;
 }

@@ -361,6 +361,8 @@ int set_value(json_t *fields, const struct flag *flag, const char *text, struct 
         return add_to_map(fields, flag, name, text, err);
     if (before)
         return kg_error_set(err, EINVAL, "--%s is given twice", flag->name);
+    if (flag->kind == FLAG_SWITCH)
+        return json_object_set_new(fields, name, json_true());
     if (flag->kind == FLAG_KEY_FILE)
         return read_file(fields, name, text, KEY_FILE_MAX, check_key, err);
     if (flag->kind == FLAG_PEM_FILE)
