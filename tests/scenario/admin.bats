@@ -5,8 +5,6 @@
 
 load helper
 
-JSON='Content-Type: application/json'
-
 setup_file()
 {
     file_begin
@@ -23,19 +21,6 @@ teardown_file()
 teardown()
 {
     show_log
-}
-
-# answers STATUS FILTER PATH [CURL OPTION...]: the Admin API answers with this status, and the jq filter is true of the body.
-answers()
-{
-    local seen
-
-    seen=$(admin_status "${@:3}")
-    if [[ $seen != "$1" ]]; then
-        printf 'wanted: %s\nseen:   %s %s\n' "$1" "$seen" "$(<"$T/body")"
-        return 1
-    fi
-    holds "$2" "$(<"$T/body")"
 }
 
 # all_entities: everything that can be changed, to see that nothing was.

@@ -23,6 +23,7 @@ BUILD=${KEYGATE_BUILD:-build}
 KEYGATED=$BUILD/keygated
 KEYCTL=$BUILD/keyctl
 PROXY=http://127.0.0.1:9080
+JSON='Content-Type: application/json'
 export PYTHONDONTWRITEBYTECODE=1
 unset http_proxy https_proxy all_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
@@ -221,6 +222,19 @@ admin()
 admin_status()
 {
     admin "$@" -o "$T/body" -w '%{http_code}'
+}
+
+# answers STATUS FILTER PATH [CURL OPTION...]: the Admin API answers with this status, and the jq filter is true of the body.
+answers()
+{
+    local seen
+
+    seen=$(admin_status "${@:3}")
+    if [[ $seen != "$1" ]]; then
+        printf 'wanted: %s\nseen:   %s %s\n' "$1" "$seen" "$(<"$T/body")"
+        return 1
+    fi
+    holds "$2" "$(<"$T/body")"
 }
 
 # gw_curl PATH [CURL OPTION...]: through the proxy, from the gateway's own loopback, whose address can never be banned.

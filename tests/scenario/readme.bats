@@ -183,6 +183,8 @@ in_page()
         kctl target create 127.0.0.1:8000 --upstream fields -o json
         kctl consumer create --username fields -o json
         kctl key create --consumer fields -o json
+        kctl jwt create --consumer fields -o json
+        kctl acl create fields --consumer fields -o json
         openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN=fields -keyout "$T/key.pem" \
             -out "$T/cert.pem" 2>/dev/null
         kctl certificate create --cert-file "$T/cert.pem" --key-file "$T/key.pem" -o json

@@ -50,7 +50,7 @@ static bool find_child(struct kg_call *call, const json_t *parent, json_t **foun
 {
     const struct kg_resource *resource = &call->resource;
 
-    if (!resource->entity->nested_only)
+    if (!resource->entity->nested_key)
         return find(call, resource->entity, resource->ref, found);
     *found = kg_store_find_child(call->parts->store, resource->entity->id, resource->ref,
                                  resource->link->name, id_of(parent));
@@ -171,7 +171,7 @@ static bool name_from_path(struct kg_call *call, const json_t *old)
     const struct kg_field *children = kg_entity_children(entity);
     json_t *value;
 
-    if (!is_id && !entity->endpoint_key) {
+    if (!is_id && (!entity->endpoint_key || (entity->nested_key && !call->resource.parent))) {
         not_found(call);
         return false;
     }

@@ -59,6 +59,23 @@ static const struct flag key_flags[] = {
     { 0 },
 };
 
+static const struct flag jwt_flags[] = {
+    { "consumer", FLAG_FOREIGN, ON_ALL, "NAME|ID", "whose it is", "consumers", "username", true },
+    { "key", FLAG_STRING, ON_WRITE, "NAME", "what tokens name as their issuer; without, one is made" },
+    { "algorithm", FLAG_STRING, ON_WRITE, "ALGORITHM", "how tokens are signed: HS256 (default), RS256, ES256, EdDSA, ..." },
+    { "secret-file", FLAG_KEY_FILE, ON_WRITE, "FILE|-", "read the secret from a file or from standard input; without, one is made" },
+    { "rsa-public-key-file", FLAG_PEM_FILE, ON_WRITE, "FILE|-", "the public key as PEM, for all algorithms but HS*" },
+    TAGS,
+    { 0 },
+};
+
+static const struct flag acl_flags[] = {
+    { "consumer", FLAG_FOREIGN, ON_ALL, "NAME|ID", "who is in the group", "consumers", "username", true },
+    { "group", FLAG_STRING, ON(VERB_UPDATE), "GROUP", "another group" },
+    TAGS,
+    { 0 },
+};
+
 static const struct flag plugin_flags[] = {
     { "name", FLAG_STRING, ON_WRITE, "PLUGIN", "which plugin, such as key-auth", NULL, NULL, true },
     { "instance-name", FLAG_STRING, ON_WRITE, "NAME", "a name of its own" },
@@ -147,6 +164,14 @@ static const struct column key_columns[] = {
     { "KEY", "key", COLUMN_PLAIN, true }, { "ID", "id" }, { "CONSUMER", "consumer.id" }, { "TTL", "ttl", COLUMN_FOREVER },
     { "CREATED", "created_at", COLUMN_TIME }, { 0 },
 };
+static const struct column jwt_columns[] = {
+    { "KEY", "key" }, { "ALGORITHM", "algorithm" }, { "SECRET", "secret", COLUMN_PLAIN, true }, { "ID", "id" },
+    { "CONSUMER", "consumer.id" }, { "CREATED", "created_at", COLUMN_TIME }, { 0 },
+};
+static const struct column acl_columns[] = {
+    { "GROUP", "group" }, { "CONSUMER", "consumer.id" }, { "TAGS", "tags" }, { "CREATED", "created_at", COLUMN_TIME },
+    { "ID", "id" }, { 0 },
+};
 static const struct column plugin_columns[] = {
     { "NAME", "name" }, { "INSTANCE", "instance_name" }, { "SCOPE", "", COLUMN_SCOPE }, { "ENABLED", "enabled" },
     { "ID", "id" }, { "CONFIG", "config" }, { 0 },
@@ -192,6 +217,14 @@ const struct noun nouns[] = {
       .summary = "a consumer's API key", .flags = key_flags, .columns = key_columns,
       .examples = { "--consumer alice --ttl 30d", "--consumer alice", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10",
                     "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10 --ttl 1d", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10 --consumer alice" } },
+    { .name = "jwt", .collection = "jwts", .nested = "jwt", .argument = "KEY|ID", .verbs = ON_ALL,
+      .summary = "what a consumer's JWTs are signed with", .flags = jwt_flags, .columns = jwt_columns,
+      .examples = { "--consumer alice --key alice-app", "--consumer alice", "alice-app", "alice-app --secret-file new.secret",
+                    "alice-app" } },
+    { .name = "acl", .collection = "acls", .argument = "GROUP|ID", .create_field = "group", .nested_only = true, .verbs = ON_ALL,
+      .summary = "a group that a consumer is in", .flags = acl_flags, .columns = acl_columns,
+      .examples = { "staff --consumer alice", "--consumer alice", "staff --consumer alice", "staff --consumer alice --tags temporary",
+                    "staff --consumer alice" } },
     { .name = "plugin", .collection = "plugins", .argument = "NAME|ID", .verbs = ON_ALL,
       .summary = "a policy on a service, on a route, or everywhere", .flags = plugin_flags, .columns = plugin_columns,
       .examples = { "--name key-auth --route anything --config key_names=apikey,x-key --config hide_credentials=true",

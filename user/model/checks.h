@@ -60,6 +60,10 @@ extern const struct kg_field kg_upstream_fields[], kg_target_fields[];
 void kg_upstream_expand(json_t *input, json_t *violations);
 void kg_upstream_check(const json_t *entity, json_t *violations);
 
+/* credential_fields.c */
+extern const struct kg_field kg_jwt_fields[], kg_acl_fields[];
+void kg_jwt_check(const json_t *entity, json_t *violations);
+
 /* Notes a message for a field, or, with field NULL, for the entity as a whole. The first one for a field
  * stays. */
 void kg_violate(json_t *violations, const char *field, const char *message);

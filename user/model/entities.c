@@ -10,6 +10,7 @@
 static const char *const http_protocols[] = { "http", "https", NULL };
 static const char *const plugin_protocols[] = { "grpc", "grpcs", "http", "https", NULL };
 static const char *const target_unique[] = { "target", "upstream", NULL };
+static const char *const acl_unique[] = { "consumer", "group", NULL };
 static const char *const plugin_unique[] = { "name", "route", "service", "consumer", NULL };
 
 /* clang-format off */
@@ -84,7 +85,7 @@ static const struct kg_field consumer_fields[] = {
 static const struct kg_field credential_fields[] = {
     FIELD_ID,
     { .name = "consumer", .type = KG_F_FOREIGN, .required = true, .reference = KG_CONSUMERS, .cascade = true },
-    { .name = "key", .type = KG_F_STRING, .required = true, .automatic = true, .unique = true, .secret = true,
+    { .name = "key", .type = KG_F_STRING, .required = true, .automatic = true, .generated = true, .unique = true, .secret = true,
       .by_hash = true, .check = kg_check_key },
     { .name = "ttl", .type = KG_F_INTEGER, .lifetime = true, .bounded = true, .min = 0, .max = 100000000 },
     FIELD_TAGS,
@@ -299,8 +300,24 @@ const struct kg_entity kg_entities[KG_ENTITIES] = {
                      .nested_path = "targets",
                      .endpoint_key = "target",
                      .fields = kg_target_fields,
+                     .nested_key = true,
                      .nested_only = true,
                      .unique_together = target_unique },
+    [KG_JWT_SECRETS] = { .id = KG_JWT_SECRETS,
+                         .name = "jwt_secrets",
+                         .path = "jwts",
+                         .nested_path = "jwt",
+                         .endpoint_key = "key",
+                         .fields = kg_jwt_fields,
+                         .check = kg_jwt_check },
+    [KG_ACLS] = { .id = KG_ACLS,
+                  .name = "acls",
+                  .path = "acls",
+                  .nested_path = "acls",
+                  .endpoint_key = "group",
+                  .fields = kg_acl_fields,
+                  .nested_key = true,
+                  .unique_together = acl_unique },
 };
 
 const struct kg_entity *kg_entity_by_path(struct kg_slice path)

@@ -328,8 +328,16 @@ static bool is_certificate(enum kg_entity_id entity)
     return entity == KG_CERTIFICATES || entity == KG_SNIS || entity == KG_CA_CERTIFICATES;
 }
 
+/* What no plugin asks for is kept in the store alone. */
+static bool is_unused(enum kg_entity_id entity)
+{
+    return entity == KG_JWT_SECRETS || entity == KG_ACLS;
+}
+
 void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t *object)
 {
+    if (is_unused(entity))
+        return;
     if (is_certificate(entity)) {
         if (kg_certificates_put(&model->certificates, entity, object))
             forget_routing(model);
@@ -350,6 +358,8 @@ void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t
 
 void kg_model_remove(struct kg_model *model, enum kg_entity_id entity, const char *id)
 {
+    if (is_unused(entity))
+        return;
     if (is_certificate(entity)) {
         if (kg_certificates_remove(&model->certificates, entity, id))
             forget_routing(model);

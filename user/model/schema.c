@@ -400,7 +400,7 @@ static void fill_id(json_t *input, const json_t *old)
 }
 
 /* A PATCH has the old key merged in already; a PUT without one gets a new one, as Kong does. */
-static void fill_secret(const struct kg_field *field, json_t *input)
+static void fill_generated(const struct kg_field *field, json_t *input)
 {
     char key[GENERATED_KEY + 1];
 
@@ -421,8 +421,8 @@ static void fill_automatic(const struct kg_field *fields, json_t *input, const j
     if (kg_field_find(fields, "updated_at"))
         json_object_set_new(input, "updated_at", json_integer(kg_clock_wall()));
     for (const struct kg_field *field = fields; field->name; field++)
-        if (field->secret && field->automatic)
-            fill_secret(field, input);
+        if (field->generated)
+            fill_generated(field, input);
 }
 
 static void check_immutable(const struct kg_field *fields, const json_t *result, const json_t *old,

@@ -22,6 +22,8 @@ enum kg_entity_id {
     KG_CA_CERTIFICATES,
     KG_UPSTREAMS,
     KG_TARGETS,
+    KG_JWT_SECRETS,
+    KG_ACLS,
     KG_ENTITIES,
 };
 
@@ -51,6 +53,7 @@ struct kg_field {
     enum kg_field_type type;
     bool required;  /* may not be null or absent after defaults */
     bool automatic; /* filled in by us when absent: id, created_at, updated_at, a generated key */
+    bool generated; /* of an automatic string: 32 random letters and digits */
     bool unique;
     bool nocase;  /* two values that differ in case alone are the same one */
     bool secret;  /* encrypted at rest; never in a log or an error */
@@ -89,8 +92,9 @@ struct kg_entity {
      * one does. NULL: only the id. */
     const char *endpoint_key;
     const struct kg_field *fields; /* ended by a NULL name */
-    /* Only below its parent: its endpoint key is a name there alone, and it has no collection of its own. */
-    bool nested_only;
+    /* Its endpoint key is a name below its parent alone; elsewhere only the id is. */
+    bool nested_key;
+    bool nested_only; /* of such a one: it has no collection of its own either */
     /* Writes out what the given fields say about others that are not given; what it cannot read goes to
      * violations. May be NULL. */
     void (*expand)(json_t *input, json_t *violations);

@@ -8,7 +8,7 @@
 
 #include <sqlite3.h>
 
-#define KG_STORE_VERSION 4
+#define KG_STORE_VERSION 5
 #define KG_SQL_MAX       4096
 
 /* The subkeys that the master key yields; the master key itself is not kept. */

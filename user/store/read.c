@@ -115,8 +115,9 @@ static void bind_key(struct kg_store *store, sqlite3_stmt *stmt, struct kg_slice
 static json_t *get_by_key(struct kg_store *store, const struct kg_entity *entity, struct kg_slice ref,
                           const char *parent_field, const char *parent_id)
 {
-    const struct kg_field *field =
-        entity->endpoint_key ? kg_entity_field(entity, entity->endpoint_key) : NULL;
+    const struct kg_field *field = entity->endpoint_key && (parent_field || !entity->nested_key)
+                                       ? kg_entity_field(entity, entity->endpoint_key)
+                                       : NULL;
     json_t *key = field && !field->by_hash ? key_of(field, ref) : NULL, *object = NULL;
     struct kg_sql sql;
     sqlite3_stmt *stmt;

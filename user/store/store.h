@@ -61,7 +61,8 @@ bool kg_store_unreadable(const struct kg_store *store);
 /* New reference to the whole entity, or NULL. Credentials are shown with their key in clear and with
  * remaining ttl. */
 json_t *kg_store_get(struct kg_store *store, enum kg_entity_id entity, const char *id);
-/* By id when `ref` looks like a UUID and one is there, else by the endpoint key. */
+/* By id when `ref` looks like a UUID and one is there, else by the endpoint key, unless that is a name below a
+ * parent alone. */
 json_t *kg_store_find(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref);
 /* The same, but an endpoint key names only what hangs below this parent. An id names it wherever it hangs. */
 json_t *kg_store_find_child(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref,

@@ -49,6 +49,28 @@ static void every_entity_comes_back_as_it_went_in(void **state)
                       "\"},\"service\":"
                       "{\"id\":\"" ID_A "\"},\"consumer\":{\"id\":\"" ID_C "\"},\"config\":{\"key_names\":"
                       "[\"a\",\"b\"]},\"protocols\":[\"http\"]}");
+    assert_round_trip(f, KG_JWT_SECRETS,
+                      "{\"consumer\":{\"id\":\"" ID_C "\"},\"key\":\"iss\",\"secret\":\"s\","
+                      "\"algorithm\":\"HS384\"}");
+    assert_round_trip(f, KG_JWT_SECRETS, "{\"consumer\":{\"id\":\"" ID_C "\"}}");
+    assert_round_trip(f, KG_ACLS, "{\"consumer\":{\"id\":\"" ID_C "\"},\"group\":\"g\"}");
+}
+
+static void a_group_is_found_by_its_name_below_its_consumer_alone(void **state)
+{
+    struct fixture *f = *state;
+    json_t *found;
+
+    assert_int_equal(put(f->store, KG_CONSUMERS, "{\"id\":\"" ID_A "\",\"username\":\"a\"}", NULL), 0);
+    assert_int_equal(put(f->store, KG_CONSUMERS, "{\"id\":\"" ID_B "\",\"username\":\"b\"}", NULL), 0);
+    assert_int_equal(put(f->store, KG_ACLS,
+                         "{\"id\":\"" ID_C "\",\"consumer\":{\"id\":\"" ID_A "\"},\"group\":\"g\"}", NULL),
+                     0);
+    assert_null(kg_store_find(f->store, KG_ACLS, KG_SLICE("g")));
+    assert_null(kg_store_find_child(f->store, KG_ACLS, KG_SLICE("g"), "consumer", ID_B));
+    found = kg_store_find_child(f->store, KG_ACLS, KG_SLICE("g"), "consumer", ID_A);
+    assert_string_equal(json_string_value(json_object_get(found, "id")), ID_C);
+    json_decref(found);
 }
 
 static void a_put_replaces_and_keeps_the_place(void **state)
@@ -540,6 +562,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         STORE_TEST(every_entity_comes_back_as_it_went_in),
+        STORE_TEST(a_group_is_found_by_its_name_below_its_consumer_alone),
         STORE_TEST(a_put_replaces_and_keeps_the_place),
         STORE_TEST(find_takes_an_id_or_the_endpoint_key),
         STORE_TEST(ids_are_found_in_either_case),

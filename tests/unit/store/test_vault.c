@@ -309,10 +309,10 @@ static void a_newer_database_is_refused(void **state)
 
     kg_store_close(f->store);
     f->store = NULL;
-    exec(f, "PRAGMA user_version = 5");
+    exec(f, "PRAGMA user_version = 6");
     assert_open_refused(f, ENOTSUP,
-                        "@/keygate.db was written by a newer keygate (schema version 5, this one knows 4)");
-    exec(f, "PRAGMA user_version = 4");
+                        "@/keygate.db was written by a newer keygate (schema version 6, this one knows 5)");
+    exec(f, "PRAGMA user_version = 5");
     f->store = open_store(f->dir);
 }
 
@@ -340,7 +340,7 @@ static void an_older_database_gets_the_entities_that_came_since(void **state)
     f->store = NULL;
     exec(f, "ALTER TABLE services DROP COLUMN retries");
     exec(f, "DROP TABLE targets");
-    exec(f, "DROP TABLE upstreams");
+    exec(f, "DROP TABLE upstreams; DROP TABLE jwt_secrets; DROP TABLE acls");
     exec(f, "PRAGMA user_version = 3");
     f->store = open_store(f->dir);
     json_t *service = kg_store_find(f->store, KG_SERVICES, KG_SLICE("s"));
