@@ -27,6 +27,9 @@ struct kg_config {
     enum kg_log_level log_level;
     uint32_t drain_timeout;
     struct {
+        char master_key[256]; /* empty: state_dir/master.key */
+    } keys;
+    struct {
         char socket[108]; /* fits sun_path of unix(7) */
         char group[33];
     } admin;

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "keygate/version.h"
 #include "keygated/daemon.h"
+#include "policy/policy.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -13,18 +14,27 @@
 #define EXIT_USAGE 2
 
 static const char usage[] =
-    "usage: keygated [--config FILE] [--set PATH=VALUE]... [--check | --detach]\n"
+    "usage: keygated [--config FILE] [--set PATH=VALUE]... [--check | --check-store | --rotate-master-key | "
+    "--detach]\n"
     "\n"
     "  --config FILE      settings; " KG_CONFIG_FILE " when not given\n"
     "  --set PATH=VALUE   overrides one setting, e.g. --set guard.threshold=3; VALUE is YAML; may be "
     "repeated\n"
     "  --check            checks the settings and exits: 0 when they are good, 1 when not\n"
+    "  --check-store      checks the database, also beside a running daemon, changes nothing and exits: 0 "
+    "when "
+    "it is\n"
+    "                     whole, 1 when not\n"
+    "  --rotate-master-key\n"
+    "                     makes a new master key and encrypts every secret anew under it, while the daemon "
+    "is "
+    "stopped\n"
     "  --detach           takes keygate's XDP program off every interface, removes its maps and all bans, "
     "and exits\n"
     "  --version          prints the version\n"
     "  --help             prints this text\n";
 
-enum mode { SERVE, CHECK, DETACH };
+enum mode { SERVE, CHECK, CHECK_STORE, ROTATE, DETACH };
 
 struct arguments {
     const char *file;
@@ -46,6 +56,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *args)
         { "config", required_argument, NULL, 'c' },
         { "set", required_argument, NULL, 's' },
         { "check", no_argument, NULL, 'k' },
+        { "check-store", no_argument, NULL, 'o' },
+        { "rotate-master-key", no_argument, NULL, 'r' },
         { "detach", no_argument, NULL, 'd' },
         { "version", no_argument, NULL, 'v' },
         { "help", no_argument, NULL, 'h' },
@@ -64,6 +76,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *args)
             break;
         case 'k':
             args->mode = CHECK;
+            break;
+        case 'o':
+            args->mode = CHECK_STORE;
+            break;
+        case 'r':
+            args->mode = ROTATE;
             break;
         case 'd':
             args->mode = DETACH;
@@ -102,6 +120,43 @@ static int serve(const struct kg_config *config)
     return EXIT_SUCCESS;
 }
 
+static void say(void *ctx, bool is_fault, const char *line)
+{
+    fprintf(is_fault ? stderr : stdout, "%s\n", line);
+}
+
+static int check_store(const struct kg_config *config)
+{
+    struct kg_store_options options = { .dir = config->state_dir, .master_key = config->keys.master_key };
+    struct kg_error err = { "" };
+    size_t faults;
+
+    kg_policies_register();
+    if (kg_store_check(&options, say, NULL, &faults, &err) < 0)
+        return fail(&err);
+    printf("%s/keygate.db: faults: %zu\n", config->state_dir, faults);
+    return faults > 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static int rotate(const struct kg_config *config)
+{
+    struct kg_store_options options = { .dir = config->state_dir,
+                                        .master_key = config->keys.master_key,
+                                        .must_exist = true };
+    struct kg_store *store;
+    struct kg_error err = { "" };
+    size_t count;
+
+    if (kg_store_open_with(&options, &store, &err) < 0)
+        return fail(&err);
+    int rc = kg_store_rotate_master(store, &count, &err);
+    kg_store_close(store);
+    if (rc < 0)
+        return fail(&err);
+    printf("%s has a new master key: secrets encrypted anew: %zu\n", config->state_dir, count);
+    return EXIT_SUCCESS;
+}
+
 static int run(const struct arguments *args)
 {
     struct kg_config config;
@@ -115,6 +170,10 @@ static int run(const struct arguments *args)
         printf("%s: all settings are good\n", args->file);
     else if (args->mode == DETACH)
         status = kg_guard_detach(config.xdp.bpf_dir, &err) < 0 ? fail(&err) : EXIT_SUCCESS;
+    else if (args->mode == CHECK_STORE)
+        status = check_store(&config);
+    else if (args->mode == ROTATE)
+        status = rotate(&config);
     else
         status = serve(&config);
     kg_config_free(&config);

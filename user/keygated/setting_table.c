@@ -44,6 +44,11 @@ const struct kg_setting kg_settings[KG_SETTINGS] = {
     { "drain_timeout", "10s", "How long a shutdown waits for requests that are under way.", NULL,
       FIELD(drain_timeout), KG_SETTING_DURATION, 0, HOUR },
 
+    { "keys.master_key", "\"\"",
+      "File of the master key, 32 bytes that only the daemon's user may read; \"\" = master.key in "
+      "state_dir.",
+      NULL, FIELD(keys.master_key), KG_SETTING_FILE, 0, TEXT_MAX(keys.master_key) },
+
     { "admin.socket", "/run/keygate/admin.sock", "UNIX socket of the Admin API, which keyctl talks to.", NULL,
       FIELD(admin.socket), KG_SETTING_PATH, 0, TEXT_MAX(admin.socket) },
     { "admin.group", "keygate", "Members of this group may use the Admin API, besides root.", NULL,

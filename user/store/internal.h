@@ -8,31 +8,88 @@
 
 #include <sqlite3.h>
 
-#define KG_STORE_VERSION 5
+#define KG_STORE_VERSION 6
 #define KG_SQL_MAX       4096
 
-/* The subkeys that the master key yields; the master key itself is not kept. */
+#define KG_DB_FILE    "keygate.db"
+#define KG_MASTER_LEN 32
+
+/*
+ * What keys are sealed and found with; the master key itself is not kept. The index key outlives master keys,
+ * since a hash of a key cannot be made anew without the key: it lies in the database, sealed like a secret.
+ */
 struct kg_vault {
-    uint8_t seal_key[32];  /* AES-256-GCM of keys at rest */
+    uint8_t seal_key[32];  /* AES-256-GCM of keys at rest; from the master key */
     uint8_t index_key[32]; /* HMAC-SHA-256 that finds them */
-    uint8_t check[32];     /* kept in the database: tells a wrong master key at once */
+    uint8_t check[32];     /* kept in the database: tells a wrong master key at once; from the master key */
+};
+
+/* The file of the master key. */
+struct kg_master {
+    char *dir, *path; /* path: as it was given, for messages */
+    const char *name; /* the last part of path */
+    char *next;       /* the name of the one that will take its place */
+    int dir_fd;
 };
 
 struct kg_store {
     char *dir; /* as given, for messages */
     int dir_fd, lock_fd;
     sqlite3 *db;
+    struct kg_master master;
     struct kg_vault vault;
     bool unreadable; /* the last read failed */
 };
 
-/*
- * Reads DIR/master.key, or makes it when there is no database yet, and derives the subkeys. 0 or a negative
- * errno with a sentence.
- */
-int kg_vault_open(int dir_fd, const char *dir, bool database_exists, struct kg_vault *vault,
-                  struct kg_error *err);
+/* Every subkey that a master key yields; its index key is that of databases before version 6. */
+void kg_vault_derive(struct kg_vault *vault, const uint8_t master[KG_MASTER_LEN]);
 void kg_vault_close(struct kg_vault *vault);
+
+/* master.c. path NULL: master.key in the state directory. 0 or a negative errno with a sentence; to be closed
+ * also then. */
+int kg_master_open(struct kg_master *master, const char *state_dir, const char *path, struct kg_error *err);
+void kg_master_close(struct kg_master *master);
+/* The key that is there: -ENOENT when none is. */
+int kg_master_read(const struct kg_master *master, uint8_t key[KG_MASTER_LEN], struct kg_error *err);
+/* A new one where none is, on disk before it returns. */
+int kg_master_make(const struct kg_master *master, uint8_t key[KG_MASTER_LEN], struct kg_error *err);
+/*
+ * A change of the key, so that it can be broken off anywhere: the next one is made beside the one that is
+ * there, and takes its place once the database is sealed under it. read_next is -ENOENT when no change is
+ * under way.
+ */
+int kg_master_make_next(const struct kg_master *master, uint8_t key[KG_MASTER_LEN], struct kg_error *err);
+int kg_master_read_next(const struct kg_master *master, uint8_t key[KG_MASTER_LEN], struct kg_error *err);
+int kg_master_take_next(const struct kg_master *master, struct kg_error *err);
+void kg_master_drop_next(const struct kg_master *master);
+
+/* keys.c: reads the master key, or makes it when there is no database yet, into store->vault. */
+int kg_keys_read(struct kg_store *store, bool database_exists, struct kg_error *err);
+/* Whether the database is sealed under this vault: 0, -EKEYREJECTED or -EIO, with a sentence. */
+int kg_keys_match(struct kg_store *store, const struct kg_vault *vault, struct kg_error *err);
+/* The same of store->vault; where a change of the master key has been broken off, ends it or takes it back.
+ */
+int kg_keys_settle(struct kg_store *store, struct kg_error *err);
+/* Inside a transaction: what tells the master key, and the index key sealed under it, into the database. */
+int kg_keys_write(struct kg_store *store, const struct kg_vault *vault, struct kg_error *err);
+/* Inside a transaction: the index key of a database before version 6, which came from the master key, becomes
+ * a secret of its own. */
+int kg_keys_adopt_index(struct kg_store *store, struct kg_error *err);
+/* The index key out of the database. */
+int kg_keys_load_index(struct kg_store *store, struct kg_error *err);
+
+/* scrub.c: what was written over or deleted leaves no bytes behind, even when it is broken off: mark inside
+ * the transaction that leaves something, run after it. A start runs what was marked and not done. */
+int kg_scrub_mark(struct kg_store *store, struct kg_error *err);
+int kg_scrub_run(struct kg_store *store, struct kg_error *err);
+
+/* meta.c: named values of the database as a whole. */
+int kg_meta_put(struct kg_store *store, const char *name, const void *value, size_t len,
+                struct kg_error *err);
+/* 0 and up to cap bytes in value, -ENOENT, -EIO with a sentence. */
+int kg_meta_get(struct kg_store *store, const char *name, void *value, size_t cap, size_t *len,
+                struct kg_error *err);
+int kg_meta_drop(struct kg_store *store, const char *name, struct kg_error *err);
 
 /* A sealed secret: version (1), nonce (12), ciphertext, tag (16). It opens only under the id it was sealed
  * for. */
@@ -58,6 +115,8 @@ sqlite3_stmt *kg_sql_prepare(struct kg_store *store, struct kg_sql *sql, struct 
 /* -EIO, with what SQLite says about the last failure. */
 int kg_db_error(struct kg_store *store, struct kg_error *err, const char *doing);
 int kg_db_exec(struct kg_store *store, const char *sql, struct kg_error *err);
+/* Before anything is changed: is it ours, and do we understand it? *version 0 = empty, to be filled. */
+int kg_db_version(struct kg_store *store, int64_t *version, struct kg_error *err);
 int kg_db_begin(struct kg_store *store, struct kg_error *err);
 /* Commits when rc is 0, else rolls back and returns rc. */
 int kg_db_end(struct kg_store *store, int rc, struct kg_error *err);

@@ -3,17 +3,17 @@
 #include "store/internal.h"
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/uuid.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DB_FILE         "keygate.db"
+#define DB_FILE         KG_DB_FILE
 #define LOCK_FILE       "lock"
 #define APPLICATION_ID  0x6b677465 /* "kgte": file(1) and we can tell whose database it is */
 #define BUSY_TIMEOUT_MS 2000       /* a backup by sqlite3(1) may hold the write lock for a moment */
@@ -106,8 +106,7 @@ static int read_integer(struct kg_store *store, const char *query, int64_t *valu
     return rc;
 }
 
-/* Before anything is changed: is it ours, and do we understand it? *version 0 = empty, to be filled. */
-static int check_version(struct kg_store *store, int64_t *version, struct kg_error *err)
+int kg_db_version(struct kg_store *store, int64_t *version, struct kg_error *err)
 {
     int64_t objects = 0, application = 0;
     int rc = read_integer(store, "PRAGMA user_version", version, err);
@@ -132,7 +131,7 @@ static int set_modes(struct kg_store *store, struct kg_error *err)
 {
     int rc = kg_db_exec(store,
                         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-                        "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF",
+                        "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA secure_delete = ON",
                         err);
     int64_t on = 0, full = 0;
 
@@ -166,19 +165,6 @@ static int create_entity(struct kg_store *store, const struct kg_entity *entity,
     return rc == 0 ? create_indexes(store, entity, err) : rc;
 }
 
-static int write_check(struct kg_store *store, struct kg_error *err)
-{
-    struct kg_sql sql;
-    sqlite3_stmt *stmt;
-
-    kg_sql_start(&sql, "INSERT INTO meta (name, value) VALUES ('check', ?)");
-    stmt = kg_sql_prepare(store, &sql, err);
-    if (!stmt)
-        return -EIO;
-    sqlite3_bind_blob(stmt, 1, store->vault.check, sizeof(store->vault.check), SQLITE_STATIC);
-    return kg_db_run(store, stmt, err, "write the check value");
-}
-
 static int create_all(struct kg_store *store, struct kg_error *err)
 {
     struct kg_sql sql;
@@ -193,8 +179,9 @@ static int create_all(struct kg_store *store, struct kg_error *err)
 
     for (size_t i = 0; rc == 0 && i < KG_ENTITIES; i++)
         rc = create_entity(store, &kg_entities[i], err);
+    kg_random(store->vault.index_key, sizeof(store->vault.index_key));
     if (rc == 0)
-        rc = write_check(store, err);
+        rc = kg_keys_write(store, &store->vault, err);
     kg_sql_start(&sql, "PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION_ID,
                  KG_STORE_VERSION);
     kg_put_char(&sql.w, '\0');
@@ -251,6 +238,8 @@ static int add_columns(struct kg_store *store, struct kg_error *err)
         if (rc == 0)
             rc = create_indexes(store, &kg_entities[i], err);
     }
+    if (rc == 0)
+        rc = kg_keys_adopt_index(store, err);
     kg_sql_start(&sql, "PRAGMA user_version = %d", KG_STORE_VERSION);
     kg_put_char(&sql.w, '\0');
     return rc == 0 ? kg_db_exec(store, sql.text, err) : rc;
@@ -265,59 +254,61 @@ static int upgrade_schema(struct kg_store *store, struct kg_error *err)
     return rc == 0 ? kg_db_end(store, add_columns(store, err), err) : rc;
 }
 
-static int check_master_key(struct kg_store *store, struct kg_error *err)
+/* The master key is settled before the schema is touched: what it does not open, nobody changes. */
+static int open_schema(struct kg_store *store, struct kg_error *err)
 {
-    struct kg_sql sql;
-    sqlite3_stmt *stmt;
-    bool same;
+    int64_t version = 0;
+    int rc = kg_db_version(store, &version, err);
 
-    kg_sql_start(&sql, "SELECT value FROM meta WHERE name = 'check'");
-    stmt = kg_sql_prepare(store, &sql, err);
-    if (!stmt)
-        return -EIO;
-    same = sqlite3_step(stmt) == SQLITE_ROW && sqlite3_column_bytes(stmt, 0) == sizeof(store->vault.check) &&
-           CRYPTO_memcmp(sqlite3_column_blob(stmt, 0), store->vault.check, sizeof(store->vault.check)) == 0;
-    sqlite3_finalize(stmt);
-    if (same)
-        return 0;
-    return kg_error_set(err, EKEYREJECTED, "%s/master.key is not the key that %s/" DB_FILE " was made with",
-                        store->dir, store->dir);
+    if (rc == 0)
+        rc = set_modes(store, err);
+    if (rc == 0)
+        rc = version == 0 ? create_schema(store, err) : kg_keys_settle(store, err);
+    if (rc == 0 && version > 0 && version < KG_STORE_VERSION)
+        rc = upgrade_schema(store, err);
+    if (rc == 0)
+        rc = kg_keys_load_index(store, err);
+    return rc == 0 ? kg_scrub_run(store, err) : rc;
 }
 
-static int open_all(struct kg_store *store, struct kg_error *err)
+static int open_all(struct kg_store *store, const struct kg_store_options *options, struct kg_error *err)
 {
     struct stat st;
-    int64_t version = 0;
     bool exists;
-    int rc = open_dir(store, err);
+    int rc;
 
+    if (options->must_exist && stat(store->dir, &st))
+        return kg_error_set(err, errno, "cannot open the state directory %s: %s", store->dir,
+                            strerror(errno));
+    rc = open_dir(store, err);
     if (rc == 0)
         rc = take_lock(store, err);
     if (rc)
         return rc;
     exists = fstatat(store->dir_fd, DB_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size > 0;
-    rc = kg_vault_open(store->dir_fd, store->dir, exists, &store->vault, err);
+    if (options->must_exist && !exists)
+        return kg_error_set(err, ENOENT, "there is no database in %s", store->dir);
+    rc = kg_master_open(&store->master, store->dir, options->master_key, err);
+    if (rc == 0)
+        rc = kg_keys_read(store, exists, err);
     if (rc == 0)
         rc = open_db(store, err);
-    if (rc == 0)
-        rc = check_version(store, &version, err);
-    if (rc == 0)
-        rc = set_modes(store, err);
-    if (rc == 0 && version == 0)
-        rc = create_schema(store, err);
-    else if (rc == 0 && version < KG_STORE_VERSION)
-        rc = upgrade_schema(store, err);
-    return rc == 0 ? check_master_key(store, err) : rc;
+    return rc == 0 ? open_schema(store, err) : rc;
 }
 
 int kg_store_open(const char *dir, struct kg_store **store, struct kg_error *err)
 {
+    return kg_store_open_with(&(struct kg_store_options){ .dir = dir }, store, err);
+}
+
+int kg_store_open_with(const struct kg_store_options *options, struct kg_store **store, struct kg_error *err)
+{
     struct kg_store *opened = kg_calloc(1, sizeof(*opened));
     int rc;
 
-    opened->dir = kg_strdup(dir);
-    opened->dir_fd = opened->lock_fd = -1;
-    rc = open_all(opened, err);
+    opened->dir = kg_strdup(options->dir);
+    opened->dir_fd = opened->lock_fd = opened->master.dir_fd = -1;
+    rc = open_all(opened, options, err);
     if (rc) {
         kg_store_close(opened);
         return rc;
@@ -335,6 +326,7 @@ void kg_store_close(struct kg_store *store)
     rc = sqlite3_close(store->db);
     KG_ASSERT(rc == SQLITE_OK); /* else a statement was not finalized */
     kg_vault_close(&store->vault);
+    kg_master_close(&store->master);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     if (store->dir_fd >= 0)

@@ -15,13 +15,39 @@
 
 struct kg_store;
 
+struct kg_store_options {
+    const char *dir;
+    const char *master_key; /* its file; NULL or empty: DIR/master.key */
+    bool must_exist;        /* a database that is not there is not made */
+};
+
 /*
- * Opens or creates DIR/keygate.db and DIR/master.key. 0 or a negative errno with a sentence: a newer schema
+ * Opens or creates DIR/keygate.db and its master key; brings an older schema version up to date; ends a
+ * change of the master key that was broken off. 0 or a negative errno with a sentence: a newer schema
  * version, a missing master key beside an existing database, wrong modes, a database locked by another daemon
  * (EBUSY).
  */
+int kg_store_open_with(const struct kg_store_options *options, struct kg_store **store, struct kg_error *err);
+/* The same with nothing but DIR. */
 int kg_store_open(const char *dir, struct kg_store **store, struct kg_error *err);
 void kg_store_close(struct kg_store *store);
+
+/*
+ * Makes a new master key and seals every secret anew under it, in one transaction; *count says how many. The
+ * index key stays, and with it all that is found by it. Broken off at any point, the next open finds either
+ * all as it was or all of it done. 0 or a negative errno with a sentence.
+ */
+int kg_store_rotate_master(struct kg_store *store, size_t *count, struct kg_error *err);
+
+/*
+ * Whether the database is whole: its pages, every secret and its hash, references, and each entity by the
+ * schema. Changes nothing and takes no lock, so a daemon may run on it; its log (-wal) does not shrink
+ * meanwhile. `say` gets each fault, and else how much there was; lines live as long as the call. 0 with
+ * *faults, or a negative errno with a sentence where it could not be looked at. Policies must be registered.
+ */
+int kg_store_check(const struct kg_store_options *options,
+                   void (*say)(void *ctx, bool fault, const char *line), void *ctx, size_t *faults,
+                   struct kg_error *err);
 
 /*
  * Gives the directory and every file in it that is ours to another user, so that all goes on working after

@@ -309,10 +309,10 @@ static void a_newer_database_is_refused(void **state)
 
     kg_store_close(f->store);
     f->store = NULL;
-    exec(f, "PRAGMA user_version = 6");
+    exec(f, "PRAGMA user_version = 7");
     assert_open_refused(f, ENOTSUP,
-                        "@/keygate.db was written by a newer keygate (schema version 6, this one knows 5)");
-    exec(f, "PRAGMA user_version = 5");
+                        "@/keygate.db was written by a newer keygate (schema version 7, this one knows 6)");
+    exec(f, "PRAGMA user_version = 6");
     f->store = open_store(f->dir);
 }
 

@@ -1,0 +1,136 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause
+# What lies on disk: the master key and its change, the check of the database, keys of which only the hash is kept.
+# shellcheck disable=SC2154,SC2016 # bats sets status and output; dollars in single quotes are jq's
+
+load helper
+
+setup_file()
+{
+    file_begin
+    start_upstream
+    start_keygated --set guard.threshold=0
+    make service --name upstream --url http://127.0.0.1:8001
+    make route --service upstream --name keyed --paths /keyed
+    make plugin --name key-auth --route keyed
+    make consumer --username alice
+}
+
+teardown_file()
+{
+    file_end
+}
+
+teardown()
+{
+    show_log
+}
+
+# with_key KEY: the status of a request that shows it.
+with_key()
+{
+    status_of gw_curl /keyed -H "apikey: $1"
+}
+
+# on_disk TEXT: any file of the state directory holds it.
+on_disk()
+{
+    grep -qaF "$1" "$T"/state/*
+}
+
+check_store()
+{
+    run "$KEYGATED" --check-store --config "$CONFIG" "$@"
+}
+
+# --- checking -----------------------------------------------------------------------------------------------------------------
+
+@test "--check-store finds a whole database whole, beside the daemon and after its end" {
+    local key
+    key=$(make_key alice)
+    check_store
+    same 0 "$status"
+    like 'consumers: 1' "$output"
+    like 'faults: 0' "$output"
+    same 200 "$(with_key "$key")"
+    same 201 "$(admin_status /consumers -d username=bob)"
+    stop_keygated
+    check_store
+    same 0 "$status"
+    like 'consumers: 2' "$output"
+    start_keygated --set guard.threshold=0
+    same 200 "$(with_key "$key")"
+}
+
+@test "--check-store names what is damaged, with status 1, and leaves it as it is" {
+    stop_keygated
+    cp -a "$T/state" "$T/damaged"
+    python3 - "$T/damaged/keygate.db" <<'PY'
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("UPDATE keyauth_credentials SET key_sealed = randomblob(60)")
+db.execute("UPDATE services SET port = 0")
+db.commit()
+PY
+    sha256sum "$T/damaged/keygate.db" >"$T/sum"
+    check_store --set "state_dir=$T/damaged"
+    same 1 "$status"
+    like 'keyauth_credentials [0-9a-f-]{36}: key: it does not open' "$output"
+    like 'services [0-9a-f-]{36}: .*port: value should be between 1 and 65535' "$output"
+    sha256sum -c "$T/sum"
+    check_store --set "state_dir=$T/none"
+    same 1 "$status"
+    like 'there is no database in' "$output"
+    start_keygated --set guard.threshold=0
+}
+
+# --- the master key -------------------------------------------------------------------------------------------------------------
+
+@test "a new master key leaves every client's key as it was, and opens nothing with the old one" {
+    local key
+    key=$(make_key alice)
+    cp "$T/state/master.key" "$T/old.key"
+    run "$KEYGATED" --rotate-master-key --config "$CONFIG"
+    same 1 "$status"
+    like 'another keygated is using the state directory' "$output"
+    stop_keygated
+    run "$KEYGATED" --rotate-master-key --config "$CONFIG"
+    same 0 "$status"
+    like 'has a new master key: secrets encrypted anew: [1-9]' "$output"
+    run cmp -s "$T/old.key" "$T/state/master.key"
+    same 1 "$status"
+    start_keygated --set guard.threshold=0
+    same 200 "$(with_key "$key")"
+    holds '.key == $key' "$(admin "/consumers/alice/key-auth/$key")" --arg key "$key"
+    check_store
+    same 0 "$status"
+    cp -a "$T/state" "$T/stolen"
+    cp "$T/old.key" "$T/stolen/master.key"
+    refuses_to_start --set "state_dir=$T/stolen"
+    like 'master.key is not the key that' "$sentence"
+    rm "$T/stolen/master.key"
+    refuses_to_start --set "state_dir=$T/stolen"
+    like 'master.key is missing' "$sentence"
+}
+
+@test "keys.master_key puts the master key elsewhere" {
+    local key
+    key=$(make_key alice)
+    stop_keygated
+    mkdir -p "$T/keys"
+    mv "$T/state/master.key" "$T/keys/gate.key"
+    refuses_to_start --set guard.threshold=0
+    like 'master.key is missing' "$sentence"
+    start_keygated --set guard.threshold=0 --set "keys.master_key=$T/keys/gate.key"
+    same 200 "$(with_key "$key")"
+    stop_keygated
+    run "$KEYGATED" --rotate-master-key --config "$CONFIG" --set "keys.master_key=$T/keys/gate.key"
+    same 0 "$status"
+    chmod 640 "$T/keys/gate.key"
+    refuses_to_start --set "keys.master_key=$T/keys/gate.key"
+    like 'gate.key is open to others' "$sentence"
+    chmod 600 "$T/keys/gate.key"
+    mv "$T/keys/gate.key" "$T/state/master.key"
+    start_keygated --set guard.threshold=0
+    same 200 "$(with_key "$key")"
+}
