@@ -134,3 +134,42 @@ PY
     start_keygated --set guard.threshold=0
     same 200 "$(with_key "$key")"
 }
+
+# --- hashed keys ----------------------------------------------------------------------------------------------------------------
+
+@test "keys.at_rest: hashed shows a key once, finds it ever after, and keeps it through writes" {
+    local old key id
+    old=$(make_key alice)
+    stop_keygated
+    start_keygated --set guard.threshold=0 --set keys.at_rest=hashed
+    # What was kept before is dropped, and works on.
+    same 200 "$(with_key "$old")"
+    holds '.key == null' "$(admin "/consumers/alice/key-auth/$old")"
+    key=$(make_key alice)
+    same 32 "${#key}"
+    same 200 "$(with_key "$key")"
+    holds '.key == null and (.id | length == 36)' "$(admin "/consumers/alice/key-auth/$key")"
+    id=$(admin "/consumers/alice/key-auth/$key" | jq -r .id)
+    holds '[.data[].key] | unique == [null]' "$(admin /key-auths)"
+    holds '.key == null and .tags == ["t"]' "$(admin "/consumers/alice/key-auth/$id" -X PATCH -d 'tags[]=t')"
+    same 200 "$(with_key "$key")"
+    holds '.key == null and .tags == null' "$(admin "/consumers/alice/key-auth/$id" -X PUT -H 'Content-Type: application/json' -d '{}')"
+    same 200 "$(with_key "$key")"
+    same 409 "$(admin_status /consumers/alice/key-auth -d "key=$key")"
+    unlike "$key" "$(<"$T/body")"
+    holds '.key == "given-once"' "$(admin /consumers/alice/key-auth/given-once -X PUT -H 'Content-Type: application/json' -d '{}')"
+    holds '.key == null' "$(admin /consumers/alice/key-auth/given-once)"
+    holds '.key == "given-twice"' "$(admin "/consumers/alice/key-auth/$id" -X PATCH -d key=given-twice)"
+    same 401 "$(with_key "$key")"
+    same 200 "$(with_key given-twice)"
+    check_store
+    same 0 "$status"
+    same 204 "$(admin_status /consumers/alice/key-auth/given-once -X DELETE)"
+    same 401 "$(with_key given-once)"
+    stop_keygated
+    start_keygated --set guard.threshold=0
+    same 200 "$(with_key given-twice)"
+    holds '.key == null' "$(admin "/consumers/alice/key-auth/$id")"
+    old=$(make_key alice)
+    holds '.key == $key' "$(admin "/consumers/alice/key-auth/$old")" --arg key "$old"
+}

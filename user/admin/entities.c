@@ -111,7 +111,13 @@ void kg_admin_tell_model(struct kg_call *call, const struct kg_entity *entity, c
         kg_model_put(model, entity->id, object);
         return;
     }
-    kg_store_mac(call->parts->store, kg_slice_str(key), mac);
+    if (key)
+        kg_store_mac(call->parts->store, kg_slice_str(key), mac);
+    if (!key && kg_store_stored_mac(call->parts->store, entity->id, id_of(object), mac) < 0) {
+        kg_log(KG_LOG_ERROR, "admin: %s %s is written, but its hash cannot be read", entity->name,
+               id_of(object));
+        return;
+    }
     kg_model_put_credential(model, id_of(object), id_of(json_object_get(object, "consumer")), mac,
                             ttl > 0 ? kg_clock_wall() + ttl : 0);
 }

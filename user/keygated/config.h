@@ -27,6 +27,7 @@ struct kg_config {
     enum kg_log_level log_level;
     uint32_t drain_timeout;
     struct {
+        uint32_t at_rest;     /* 0: encrypted, 1: hashed */
         char master_key[256]; /* empty: state_dir/master.key */
     } keys;
     struct {

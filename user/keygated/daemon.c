@@ -497,9 +497,10 @@ static int start(struct kg_daemon *daemon, struct kg_error *err)
     if (rc == 0)
         rc = open_events(daemon, err);
     if (rc == 0)
-        rc = kg_store_open_with(
-            &(struct kg_store_options){ .dir = config->state_dir, .master_key = config->keys.master_key },
-            &daemon->store, err);
+        rc = kg_store_open_with(&(struct kg_store_options){ .dir = config->state_dir,
+                                                            .master_key = config->keys.master_key,
+                                                            .hashed = config->keys.at_rest == 1 },
+                                &daemon->store, err);
     if (rc < 0)
         return rc;
     kg_policies_register();

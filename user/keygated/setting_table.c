@@ -13,6 +13,7 @@
 
 static const char *const log_levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const booleans[] = { "false", "true", NULL };
+static const char *const at_rest[] = { "encrypted", "hashed", NULL };
 static const char *const tls_versions[] = { "TLSv1.2", "TLSv1.3", NULL };
 static const char *const tls_verify[] = { "off", "optional", "on", NULL };
 static const char *const xdp_modes[] = { "auto", "native", "generic", NULL };
@@ -44,6 +45,9 @@ const struct kg_setting kg_settings[KG_SETTINGS] = {
     { "drain_timeout", "10s", "How long a shutdown waits for requests that are under way.", NULL,
       FIELD(drain_timeout), KG_SETTING_DURATION, 0, HOUR },
 
+    { "keys.at_rest", "encrypted",
+      "How API keys are kept: encrypted = can be shown again; hashed = shown once, at creation.", at_rest,
+      FIELD(keys.at_rest), KG_SETTING_CHOICE, 0, 0 },
     { "keys.master_key", "\"\"",
       "File of the master key, 32 bytes that only the daemon's user may read; \"\" = master.key in "
       "state_dir.",

@@ -425,6 +425,16 @@ static void fill_automatic(const struct kg_field *fields, json_t *input, const j
             fill_generated(field, input);
 }
 
+/* A secret of which the store keeps nothing but the hash shows as null. A write that does not name it leaves
+ * it as it is. */
+static void keep_hashes(struct kg_field *fields, const json_t *input, const json_t *old)
+{
+    for (struct kg_field *field = fields; field->name; field++)
+        if (field->by_hash && json_is_null(json_object_get(old, field->name)) &&
+            !kg_json_given(input, field->name))
+            field->required = field->automatic = false;
+}
+
 static void check_immutable(const struct kg_field *fields, const json_t *result, const json_t *old,
                             json_t *violations)
 {
@@ -453,6 +463,7 @@ static int check_whole(const struct kg_entity *entity, json_t *input, const json
     json_t *violations = json_object(), *whole;
 
     kg_entity_fields(entity, plugin, fields);
+    keep_hashes(fields, input, old);
     fill_automatic(fields, input, old);
     whole = take_fields(fields, input, violations);
     if (old)

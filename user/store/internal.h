@@ -38,6 +38,7 @@ struct kg_store {
     sqlite3 *db;
     struct kg_master master;
     struct kg_vault vault;
+    bool hashed;     /* of secrets that are found by their hash, nothing but that is kept */
     bool unreadable; /* the last read failed */
 };
 
@@ -77,6 +78,13 @@ int kg_keys_write(struct kg_store *store, const struct kg_vault *vault, struct k
 int kg_keys_adopt_index(struct kg_store *store, struct kg_error *err);
 /* The index key out of the database. */
 int kg_keys_load_index(struct kg_store *store, struct kg_error *err);
+
+/* at_rest.c: where nothing but hashes is to be kept, drops the seals of before. */
+int kg_at_rest_settle(struct kg_store *store, struct kg_error *err);
+/* Binds the stored MAC and seal of the entity with this id at `at` and behind it: for a write that does not
+ * name the secret. */
+void kg_at_rest_keep(struct kg_store *store, sqlite3_stmt *stmt, int at, const struct kg_entity *entity,
+                     const struct kg_field *field, struct kg_slice id);
 
 /* scrub.c: what was written over or deleted leaves no bytes behind, even when it is broken off: mark inside
  * the transaction that leaves something, run after it. A start runs what was marked and not done. */

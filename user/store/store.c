@@ -268,6 +268,8 @@ static int open_schema(struct kg_store *store, struct kg_error *err)
         rc = upgrade_schema(store, err);
     if (rc == 0)
         rc = kg_keys_load_index(store, err);
+    if (rc == 0)
+        rc = kg_at_rest_settle(store, err);
     return rc == 0 ? kg_scrub_run(store, err) : rc;
 }
 
@@ -307,6 +309,7 @@ int kg_store_open_with(const struct kg_store_options *options, struct kg_store *
     int rc;
 
     opened->dir = kg_strdup(options->dir);
+    opened->hashed = options->hashed;
     opened->dir_fd = opened->lock_fd = opened->master.dir_fd = -1;
     rc = open_all(opened, options, err);
     if (rc) {

@@ -19,6 +19,7 @@ struct kg_store_options {
     const char *dir;
     const char *master_key; /* its file; NULL or empty: DIR/master.key */
     bool must_exist;        /* a database that is not there is not made */
+    bool hashed;            /* of API keys nothing but the hash is kept; what was kept more is dropped */
 };
 
 /*
@@ -61,6 +62,9 @@ void kg_store_index_key(const struct kg_store *store, uint8_t out[32]);
 /* HMAC-SHA-256 of a key under the index key, as stored. */
 void kg_store_mac(const struct kg_store *store, struct kg_slice key, uint8_t mac[32]);
 
+/* The same of a stored one, whose key may not be kept: 0 or -ENOENT. */
+int kg_store_stored_mac(struct kg_store *store, enum kg_entity_id entity, const char *id, uint8_t mac[32]);
+
 /* Gives everything to the model: services, routes, consumers, credentials, plugins. Expired credentials are
  * left out. */
 int kg_store_load(struct kg_store *store, struct kg_model *model, struct kg_error *err);
@@ -84,8 +88,8 @@ int kg_store_delete(struct kg_store *store, enum kg_entity_id entity, const char
 /* Whether the last kg_store_get, _find or _list gave NULL because the disk could not be read. */
 bool kg_store_unreadable(const struct kg_store *store);
 
-/* New reference to the whole entity, or NULL. Credentials are shown with their key in clear and with
- * remaining ttl. */
+/* New reference to the whole entity, or NULL. Credentials are shown with their key in clear (null
+ * where only its hash is kept) and with remaining ttl. */
 json_t *kg_store_get(struct kg_store *store, enum kg_entity_id entity, const char *id);
 /* By id when `ref` looks like a UUID and one is there, else by the endpoint key, unless that is a name below a
  * parent alone. */

@@ -205,21 +205,27 @@ static void bind_value(sqlite3_stmt *stmt, int at, const struct kg_field *field,
 }
 
 /* The sealed form, and before it the MAC of one that is found by it. Returns how many columns. */
-static int bind_secret(struct kg_store *store, sqlite3_stmt *stmt, int at, const struct kg_field *field,
-                       struct kg_slice id, const json_t *value)
+static int bind_secret(struct kg_store *store, sqlite3_stmt *stmt, int at, const struct kg_entity *entity,
+                       const struct kg_field *field, struct kg_slice id, const json_t *value)
 {
     struct kg_slice secret = kg_json_text(value);
     size_t len = secret.len + KG_SEAL_OVERHEAD;
     uint8_t mac[32], *sealed;
 
+    if (!json_is_string(value) && field->by_hash)
+        kg_at_rest_keep(store, stmt, at, entity, field, id);
     if (!json_is_string(value))
         return field->by_hash ? 2 : 1;
-    sealed = kg_calloc(len, 1);
-    kg_vault_seal(&store->vault, id, secret, sealed);
     if (field->by_hash) {
         kg_vault_mac(&store->vault, secret, mac);
         sqlite3_bind_blob(stmt, at++, mac, sizeof(mac), SQLITE_TRANSIENT);
     }
+    if (field->by_hash && store->hashed) {
+        sqlite3_bind_zeroblob(stmt, at, 0);
+        return 2;
+    }
+    sealed = kg_calloc(len, 1);
+    kg_vault_seal(&store->vault, id, secret, sealed);
     sqlite3_bind_blob(stmt, at, sealed, (int)len, free);
     return field->by_hash ? 2 : 1;
 }
@@ -236,7 +242,7 @@ void kg_table_bind(struct kg_store *store, sqlite3_stmt *stmt, const struct kg_e
         if (field->children)
             continue;
         if (field->secret) {
-            at += bind_secret(store, stmt, at, field, id, value);
+            at += bind_secret(store, stmt, at, entity, field, id, value);
             continue;
         }
         if (field->lifetime)
@@ -274,7 +280,7 @@ static json_t *reference_at(sqlite3_stmt *stmt, int at)
     return reference;
 }
 
-/* Null when it does not open: somebody else's bytes stand where ours were. */
+/* Null when only its hash is kept, and when it does not open: somebody else's bytes stand where ours were. */
 static json_t *secret_at(struct kg_store *store, sqlite3_stmt *stmt, int at, const char *id)
 {
     const uint8_t *sealed = sqlite3_column_blob(stmt, at);
@@ -282,7 +288,7 @@ static json_t *secret_at(struct kg_store *store, sqlite3_stmt *stmt, int at, con
     char *secret;
     json_t *value = json_null();
 
-    if (sqlite3_column_type(stmt, at) == SQLITE_NULL)
+    if (len == 0)
         return value;
     secret = kg_calloc(len + 1, 1);
     if (kg_vault_unseal(&store->vault, kg_slice_str(id), sealed, len, secret))
