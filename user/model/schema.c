@@ -432,7 +432,7 @@ static void keep_hashes(struct kg_field *fields, const json_t *input, const json
     for (struct kg_field *field = fields; field->name; field++)
         if (field->by_hash && json_is_null(json_object_get(old, field->name)) &&
             !kg_json_given(input, field->name))
-            field->required = field->automatic = false;
+            field->required = field->automatic = field->generated = false;
 }
 
 static void check_immutable(const struct kg_field *fields, const json_t *result, const json_t *old,
