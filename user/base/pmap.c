@@ -50,9 +50,9 @@ static struct kg_pmap_node *resize(struct kg_pmap_node *node, unsigned slots)
     return kg_realloc(node, 1, sizeof(*node) + slots * sizeof(void *));
 }
 
-static struct kg_pmap_node *new_node(void)
+static struct kg_pmap_node *new_node(unsigned slots)
 {
-    struct kg_pmap_node *node = kg_calloc(1, sizeof(*node));
+    struct kg_pmap_node *node = kg_calloc(1, sizeof(*node) + slots * sizeof(void *));
 
     node->refs = 1;
     return node;
@@ -139,7 +139,7 @@ static void value_to_child(const struct kg_pmap *map, struct kg_pmap_node *node,
 {
     unsigned from = value_index(node, bit);
     void *value = node->slots[from];
-    struct kg_pmap_node *child = insert_value(new_node(), 0, value);
+    struct kg_pmap_node *child = insert_value(new_node(0), 0, value);
 
     if (child_shift < HASH_BITS)
         child->values = bit_at(map->type->hash(map->type->key(value)), child_shift);
@@ -200,7 +200,7 @@ void kg_pmap_set(struct kg_pmap *map, void *value)
 
     map->type->retain(value);
     if (!map->root)
-        map->root = new_node();
+        map->root = new_node(0);
     for (; shift < HASH_BITS; shift += BITS) {
         struct kg_pmap_node *node = own(map, link);
         uint32_t bit = bit_at(hash, shift);
@@ -222,6 +222,87 @@ void kg_pmap_set(struct kg_pmap *map, void *value)
     }
     own(map, link);
     set_colliding(map, link, key, value);
+}
+
+struct entry {
+    uint64_t hash;
+    void *value;
+};
+
+/* Sorts by the level's five bits into `to`; the start of each of their values goes into starts, the last one
+ * is the end. */
+static void distribute(const struct entry *from, struct entry *to, size_t count, unsigned shift,
+                       size_t starts[INDEX + 2])
+{
+    size_t at[INDEX + 1];
+
+    memset(starts, 0, (INDEX + 2) * sizeof(*starts));
+    for (size_t i = 0; i < count; i++)
+        starts[((from[i].hash >> shift) & INDEX) + 1]++;
+    for (unsigned i = 0; i <= INDEX; i++)
+        starts[i + 1] += starts[i];
+    memcpy(at, starts, sizeof(at));
+    for (size_t i = 0; i < count; i++)
+        to[at[(from[i].hash >> shift) & INDEX]++] = from[i];
+}
+
+static struct kg_pmap_node *build_colliding(const struct kg_pmap *map, const struct entry *entries,
+                                            size_t count)
+{
+    struct kg_pmap_node *node = new_node(0);
+    unsigned index;
+
+    for (size_t i = 0; i < count; i++) {
+        KG_ASSERT(!find_colliding(map, node, map->type->key(entries[i].value), &index));
+        node = insert_value(node, (unsigned)i, entries[i].value);
+    }
+    return node;
+}
+
+/* Recursive, but never deeper than DEPTH. `spare` has room for as many. */
+static struct kg_pmap_node *build(const struct kg_pmap *map, struct entry *entries, struct entry *spare,
+                                  size_t count, unsigned shift)
+{
+    size_t starts[INDEX + 2];
+    unsigned slots = 0;
+
+    if (shift >= HASH_BITS)
+        return build_colliding(map, entries, count);
+    distribute(entries, spare, count, shift, starts);
+    for (unsigned i = 0; i <= INDEX; i++)
+        slots += starts[i + 1] > starts[i];
+    struct kg_pmap_node *node = new_node(slots);
+    for (unsigned i = 0; i <= INDEX; i++) {
+        if (starts[i + 1] - starts[i] != 1)
+            continue;
+        node->values |= 1u << i;
+        node->slots[node->value_count++] = spare[starts[i]].value;
+    }
+    for (unsigned i = 0; i <= INDEX; i++) {
+        size_t size = starts[i + 1] - starts[i];
+        if (size < 2)
+            continue;
+        node->children |= 1u << i;
+        node->slots[slot_count(node)] =
+            build(map, spare + starts[i], entries + starts[i], size, shift + BITS);
+        node->child_count++;
+    }
+    return node;
+}
+
+void kg_pmap_fill(struct kg_pmap *map, void *const *values, size_t count)
+{
+    struct entry *entries = kg_calloc(count, 2 * sizeof(*entries));
+
+    KG_ASSERT(!map->root);
+    for (size_t i = 0; i < count; i++) {
+        entries[i] = (struct entry){ map->type->hash(map->type->key(values[i])), values[i] };
+        map->type->retain(values[i]);
+    }
+    if (count > 0)
+        map->root = build(map, entries, entries + count, count, 0);
+    map->count = count;
+    free(entries);
 }
 
 /* Removes the value from the node behind the last link, and returns it. */

@@ -47,6 +47,10 @@ void *kg_pmap_find(const struct kg_pmap *map, const void *key);
  * it. */
 void kg_pmap_set(struct kg_pmap *map, void *value);
 
+/* The values at once, into a map that is empty: several times as fast as one after the other, and each node
+ * is as large as it must be from the start. No two have the same key. The map retains them. */
+void kg_pmap_fill(struct kg_pmap *map, void *const *values, size_t count);
+
 /* Takes the value with this key out: false when there is none. */
 bool kg_pmap_del(struct kg_pmap *map, const void *key);
 

@@ -121,9 +121,11 @@ static void release(struct kg_counters *c, uint32_t slot)
 
 static void release_orphans(struct kg_counters *c)
 {
-    for (uint32_t i = KG_SLOT_FIRST; i < c->slots; i++) {
-        if (c->slot[i].orphan)
-            release(c, i);
+    for (uint32_t i = KG_SLOT_FIRST; c->orphans > 0 && i < c->slots; i++) {
+        if (!c->slot[i].orphan)
+            continue;
+        release(c, i);
+        c->orphans--;
     }
 }
 
@@ -164,6 +166,7 @@ static uint32_t take(void *ctx, const char *consumer_id, const char *name)
         link_slot(c, slot);
     }
     c->slot[slot].taken = true;
+    c->orphans -= c->slot[slot].orphan;
     c->slot[slot].orphan = false;
     set_text(c->published[slot].name, KG_CONSUMER_NAME, name);
     return slot;
@@ -285,6 +288,7 @@ static void adopt(struct kg_counters *c, uint32_t slot)
     /* A second slot of the same consumer: a kill while a slot was being given out. */
     if (stats->id[0] && stats->name[0] && find(c, stats->id) == KG_NO_ENTRY) {
         c->slot[slot].orphan = true;
+        c->orphans++;
         link_slot(c, slot);
         return;
     }

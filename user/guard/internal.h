@@ -62,6 +62,7 @@ struct kg_counters {
     uint32_t chain_mask;
     uint32_t *free; /* a ring: the slot that has been free for longest goes first */
     uint32_t free_first, free_count;
+    uint32_t orphans;
     bool settled;                                  /* the first tick has come: orphans have been let go */
     struct kg_usage_table *tables[KG_WORKERS_MAX]; /* as of the last tick */
     size_t table_count;

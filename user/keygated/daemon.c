@@ -15,6 +15,7 @@
 #include "proxy/prober.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -377,6 +378,7 @@ static int load_model(struct kg_daemon *daemon, struct kg_error *err)
     int rc = kg_store_load(daemon->store, daemon->model, err);
     if (rc < 0)
         return rc;
+    malloc_trim(0); /* what loading needed for itself */
     rc = kg_resolver_new(daemon->poller, addresses_changed, daemon, &daemon->resolver, err);
     if (rc < 0)
         return rc;

@@ -12,6 +12,12 @@
 
 #include <stdlib.h>
 
+/* What is being loaded: one reference each. */
+struct batch {
+    void **items;
+    size_t count, room;
+};
+
 /*
  * Services, routes and plugins by id are the model's own; credentials by MAC are shared with snapshots.
  * `routing` is what the next snapshot shares, NULL when anything that it is built from has changed since.
@@ -25,6 +31,11 @@ struct kg_model {
     struct kg_pools pools;
     struct kg_pmap consumers;
     struct kg_pmap credentials, credentials_by_mac;
+    struct kg_pmap expiring; /* those of the credentials that will not stay, by id */
+    struct {
+        struct batch consumers, credentials;
+        size_t next_owner; /* which of the consumers had the last credential */
+    } loading;
     struct kg_routing *routing;
     uint64_t next_order;
 };
@@ -42,7 +53,7 @@ struct kg_model *kg_model_new(const struct kg_slot_source *slots)
     kg_certificates_init(&model->certificates);
     kg_pools_init(&model->pools, &model->names);
     model->consumers = kg_pmap_of(&kg_consumers_by_id);
-    model->credentials = kg_pmap_of(&kg_credentials_by_id);
+    model->credentials = model->expiring = kg_pmap_of(&kg_credentials_by_id);
     model->credentials_by_mac = kg_pmap_of(&kg_credentials_by_mac);
     return model;
 }
@@ -58,7 +69,9 @@ void kg_model_free(struct kg_model *model)
 {
     if (!model)
         return;
+    kg_model_load_end(model);
     forget_routing(model);
+    kg_pmap_free(&model->expiring);
     kg_pmap_free(&model->credentials_by_mac);
     kg_pmap_free(&model->credentials);
     kg_pmap_free(&model->consumers);
@@ -216,6 +229,8 @@ static void add_credential(struct kg_model *model, struct kg_consumer_record *co
     link_credential(consumer, credential);
     kg_pmap_set(&model->credentials, credential);
     kg_pmap_set(&model->credentials_by_mac, credential);
+    if (expires_wall > 0)
+        kg_pmap_set(&model->expiring, credential);
     kg_credential_record_release(credential);
 }
 
@@ -225,6 +240,8 @@ static void remove_credential(struct kg_model *model, struct kg_credential_recor
     /* Only its own entry: another credential may have been given the same key in the meantime. */
     if (kg_pmap_find(&model->credentials_by_mac, credential->pub.mac) == credential)
         kg_pmap_del(&model->credentials_by_mac, credential->pub.mac);
+    if (credential->pub.expires_wall > 0)
+        kg_pmap_del(&model->expiring, credential->pub.id);
     kg_pmap_del(&model->credentials, credential->pub.id);
 }
 
@@ -305,7 +322,7 @@ static void remove_expired(void *ctx, void *value)
     struct expiry *expiry = ctx;
     struct kg_credential_record *credential = value;
 
-    if (credential->pub.expires_wall == 0 || credential->pub.expires_wall > expiry->now_wall)
+    if (credential->pub.expires_wall > expiry->now_wall)
         return;
     remove_credential(expiry->model, credential);
     expiry->count++;
@@ -314,11 +331,88 @@ static void remove_expired(void *ctx, void *value)
 size_t kg_model_expire(struct kg_model *model, int64_t now_wall)
 {
     struct expiry expiry = { model, now_wall, 0 };
-    struct kg_pmap walked = kg_pmap_share(&model->credentials);
+    struct kg_pmap walked = kg_pmap_share(&model->expiring);
 
     kg_pmap_each(&walked, remove_expired, &expiry);
     kg_pmap_free(&walked);
     return expiry.count;
+}
+
+/* ---- many at once ---- */
+
+static void keep(struct batch *batch, void *record)
+{
+    if (batch->count == batch->room) {
+        batch->room = batch->room ? batch->room * 2 : 1024;
+        batch->items = kg_realloc(batch->items, batch->room, sizeof(*batch->items));
+    }
+    batch->items[batch->count++] = record;
+}
+
+/* The maps hold them now. */
+static void let_go(struct batch *batch, const struct kg_pmap_type *type)
+{
+    for (size_t i = 0; i < batch->count; i++)
+        type->release(batch->items[i]);
+    free(batch->items);
+    *batch = (struct batch){ 0 };
+}
+
+void kg_model_load_consumer(struct kg_model *model, const char *id, const char *username,
+                            const char *custom_id)
+{
+    uint32_t slot = take_slot(model, id, username, custom_id);
+
+    KG_ASSERT(model->consumers.count == 0);
+    keep(&model->loading.consumers, kg_consumer_record_new(id, username, custom_id, slot));
+}
+
+/* Most consumers get their keys one after the other, as they came themselves: then there is nothing to look
+ * for. */
+static struct kg_consumer_record *owner_of_next(struct kg_model *model, const char *consumer_id)
+{
+    const struct batch *consumers = &model->loading.consumers;
+    size_t *next = &model->loading.next_owner;
+
+    for (size_t i = *next; i < consumers->count && i < *next + 2; i++) {
+        struct kg_consumer_record *consumer = consumers->items[i];
+        if (strcmp(consumer->pub.id, consumer_id) == 0) {
+            *next = i;
+            return consumer;
+        }
+    }
+    return kg_pmap_find(&model->consumers, consumer_id);
+}
+
+void kg_model_load_credential(struct kg_model *model, const char *id, const char *consumer_id,
+                              const uint8_t mac[32], int64_t expires_wall)
+{
+    const struct batch *consumers = &model->loading.consumers;
+
+    if (model->consumers.count == 0)
+        kg_pmap_fill(&model->consumers, consumers->items, consumers->count);
+    struct kg_consumer_record *consumer = owner_of_next(model, consumer_id);
+    KG_ASSERT(consumer != NULL && model->credentials.count == 0);
+    struct kg_credential_record *credential = kg_credential_record_new(id, consumer, mac, expires_wall);
+    link_credential(consumer, credential);
+    if (expires_wall > 0)
+        kg_pmap_set(&model->expiring, credential);
+    keep(&model->loading.credentials, credential);
+}
+
+void kg_model_load_end(struct kg_model *model)
+{
+    struct batch *consumers = &model->loading.consumers, *credentials = &model->loading.credentials;
+
+    if (model->consumers.count == 0)
+        kg_pmap_fill(&model->consumers, consumers->items, consumers->count);
+    if (credentials->count > 0) {
+        kg_pmap_fill(&model->credentials, credentials->items, credentials->count);
+        kg_pmap_fill(&model->credentials_by_mac, credentials->items, credentials->count);
+    }
+    let_go(consumers, model->consumers.type);
+    let_go(credentials, model->credentials.type);
+    model->loading.next_owner = 0;
 }
 
 /* ---- all of them ---- */

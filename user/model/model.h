@@ -33,9 +33,19 @@ void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t
 /* Credentials come without their key: only its MAC. expires_wall 0 = never. */
 void kg_model_put_credential(struct kg_model *model, const char *id, const char *consumer_id,
                              const uint8_t mac[32], int64_t expires_wall);
-/* The same for consumers at load time, without JSON; username or custom_id may be NULL. */
+/* The same for consumers, without JSON; username or custom_id may be NULL. */
 void kg_model_put_consumer(struct kg_model *model, const char *id, const char *username,
                            const char *custom_id);
+
+/*
+ * At load time, into a model that has none: all consumers, then all credentials, of distinct ids and MACs;
+ * then load_end, and until then nothing else that asks for consumers or credentials.
+ */
+void kg_model_load_consumer(struct kg_model *model, const char *id, const char *username,
+                            const char *custom_id);
+void kg_model_load_credential(struct kg_model *model, const char *id, const char *consumer_id,
+                              const uint8_t mac[32], int64_t expires_wall);
+void kg_model_load_end(struct kg_model *model);
 
 /* Removes one entity and what cascades from it (a consumer's credentials and plugins, a service's plugins,
  * …). Unknown ids are ignored. */

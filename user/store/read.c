@@ -276,9 +276,9 @@ static int load_consumers(struct kg_store *store, struct kg_model *model, struct
     if (!stmt)
         return -EIO;
     while ((step = sqlite3_step(stmt)) == SQLITE_ROW)
-        kg_model_put_consumer(model, (const char *)sqlite3_column_text(stmt, 0),
-                              (const char *)sqlite3_column_text(stmt, 1),
-                              (const char *)sqlite3_column_text(stmt, 2));
+        kg_model_load_consumer(model, (const char *)sqlite3_column_text(stmt, 0),
+                               (const char *)sqlite3_column_text(stmt, 1),
+                               (const char *)sqlite3_column_text(stmt, 2));
     return end_load(store, stmt, step, err);
 }
 
@@ -297,9 +297,9 @@ static int load_credentials(struct kg_store *store, struct kg_model *model, stru
     while ((step = sqlite3_step(stmt)) == SQLITE_ROW) {
         if (sqlite3_column_bytes(stmt, 2) != 32)
             continue;
-        kg_model_put_credential(model, (const char *)sqlite3_column_text(stmt, 0),
-                                (const char *)sqlite3_column_text(stmt, 1), sqlite3_column_blob(stmt, 2),
-                                sqlite3_column_int64(stmt, 3));
+        kg_model_load_credential(model, (const char *)sqlite3_column_text(stmt, 0),
+                                 (const char *)sqlite3_column_text(stmt, 1), sqlite3_column_blob(stmt, 2),
+                                 sqlite3_column_int64(stmt, 3));
     }
     return end_load(store, stmt, step, err);
 }
@@ -317,5 +317,6 @@ int kg_store_load(struct kg_store *store, struct kg_model *model, struct kg_erro
         rc = load_consumers(store, model, err);
     if (rc == 0)
         rc = load_credentials(store, model, err);
+    kg_model_load_end(model);
     return rc == 0 ? load_entities(store, model, KG_PLUGINS, err) : rc;
 }

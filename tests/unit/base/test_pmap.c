@@ -200,6 +200,44 @@ static void a_write_to_one_handle_leaves_the_other(void **state)
     assert_int_equal(alive, 0);
 }
 
+/* Then writes go on as if the values had come one after the other. */
+static void fill_and_write(uint64_t mask, uint32_t count)
+{
+    struct item *items[KEYS] = { NULL };
+    struct version now = { .map = kg_pmap_of(&type) };
+
+    hash_mask = mask;
+    for (uint32_t i = 0; i < count; i++) {
+        items[i] = kg_calloc(1, sizeof(*items[i]));
+        *items[i] = (struct item){ .refs = 1, .key = i, .number = i + 1 };
+        now.model[i] = i + 1;
+        alive++;
+    }
+    kg_pmap_fill(&now.map, (void *const *)items, count);
+    for (uint32_t i = 0; i < count; i++)
+        item_release(items[i]);
+    check(&now);
+    for (uint32_t i = 1; i <= 2000; i++)
+        random_write(&now, i);
+    check(&now);
+    kg_pmap_free(&now.map);
+    assert_int_equal(alive, 0);
+    hash_mask = UINT64_MAX;
+}
+
+static void a_map_filled_at_once_is_like_one_filled_by_and_by(void **state)
+{
+    static const uint64_t masks[] = { UINT64_MAX, 0xffull << 56, 0x3ff, 0 };
+
+    srand(4);
+    for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
+        fill_and_write(masks[i], 0);
+        fill_and_write(masks[i], 1);
+        fill_and_write(masks[i], 2);
+        fill_and_write(masks[i], KEYS);
+    }
+}
+
 static void an_empty_map_finds_and_deletes_nothing(void **state)
 {
     struct kg_pmap map = kg_pmap_of(&type);
@@ -235,6 +273,7 @@ int main(void)
         cmocka_unit_test(agrees_when_hashes_differ_only_in_their_last_bits),
         cmocka_unit_test(agrees_when_all_hashes_collide),
         cmocka_unit_test(a_write_to_one_handle_leaves_the_other),
+        cmocka_unit_test(a_map_filled_at_once_is_like_one_filled_by_and_by),
         cmocka_unit_test(an_empty_map_finds_and_deletes_nothing),
         cmocka_unit_test(a_hash_sees_every_byte_and_the_length),
     };

@@ -267,6 +267,57 @@ static void a_replaced_key_works_no_more_and_its_successor_does(void **state)
     kg_model_free(model);
 }
 
+static void load_key(struct kg_model *model, const char *id, const char *consumer_id, uint8_t mac_byte,
+                     int64_t expires)
+{
+    uint8_t mac[32];
+
+    memset(mac, mac_byte, sizeof(mac));
+    kg_model_load_credential(model, id, consumer_id, mac, expires);
+}
+
+static void loaded_keys_are_like_those_that_were_put(void **state)
+{
+    struct kg_model *model = kg_model_new(NULL);
+
+    kg_model_load_consumer(model, ID(21), "alice", NULL);
+    kg_model_load_consumer(model, ID(22), NULL, "bob-42");
+    kg_model_load_consumer(model, ID(23), "carol", NULL);
+    load_key(model, ID(31), ID(21), 1, 0);
+    load_key(model, ID(32), ID(21), 2, 0);
+    load_key(model, ID(33), ID(23), 3, 100);
+    load_key(model, ID(34), ID(22), 4, 0);
+    kg_model_load_end(model);
+    struct kg_snapshot *loaded = kg_model_snapshot(model);
+    assert_slice(key_in(loaded, 2)->consumer->username, "alice");
+    assert_slice(key_in(loaded, 3)->consumer->username, "carol");
+    assert_slice(key_in(loaded, 4)->consumer->custom_id, "bob-42");
+    put_key(model, ID(35), ID(22), 5, 0);
+    kg_model_put_consumer(model, ID(21), "alicia", NULL);
+    kg_model_remove(model, KG_KEYAUTH_CREDENTIALS, ID(31));
+    kg_model_remove(model, KG_CONSUMERS, ID(22));
+    assert_int_equal(kg_model_expire(model, 100), 1);
+    struct kg_snapshot *written = kg_model_snapshot(model);
+    assert_null(key_in(written, 1));
+    assert_slice(key_in(written, 2)->consumer->username, "alicia");
+    assert_null(key_in(written, 3));
+    assert_null(key_in(written, 4));
+    assert_null(key_in(written, 5));
+    assert_non_null(key_in(loaded, 1));
+    kg_snapshot_free(written);
+    kg_snapshot_free(loaded);
+    kg_model_free(model);
+}
+
+static void a_model_may_be_freed_while_it_is_loaded(void **state)
+{
+    struct kg_model *model = kg_model_new(NULL);
+
+    kg_model_load_consumer(model, ID(21), "alice", NULL);
+    load_key(model, ID(31), ID(21), 1, 0);
+    kg_model_free(model);
+}
+
 /* Else short-lived keys would fill the memory until the next restart. */
 static void expired_keys_are_forgotten_and_the_others_stay(void **state)
 {
@@ -599,6 +650,8 @@ int main(void)
         cmocka_unit_test(removing_a_consumer_takes_its_keys_and_gives_its_slot_back),
         cmocka_unit_test(a_renamed_consumer_keeps_all_its_keys),
         cmocka_unit_test(a_replaced_key_works_no_more_and_its_successor_does),
+        cmocka_unit_test(loaded_keys_are_like_those_that_were_put),
+        cmocka_unit_test(a_model_may_be_freed_while_it_is_loaded),
         cmocka_unit_test(expired_keys_are_forgotten_and_the_others_stay),
         cmocka_unit_test(a_disabled_service_makes_its_routes_vanish_until_it_is_back),
         cmocka_unit_test(a_route_without_a_service_matches_and_has_none),

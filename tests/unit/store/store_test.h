@@ -45,19 +45,24 @@ void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t
     note(model, "%s %.8s\n", kg_entities[entity].name, json_string_value(json_object_get(object, "id")));
 }
 
-void kg_model_put_credential(struct kg_model *model, const char *id, const char *consumer_id,
-                             const uint8_t mac[32], int64_t expires_wall)
+void kg_model_load_credential(struct kg_model *model, const char *id, const char *consumer_id,
+                              const uint8_t mac[32], int64_t expires_wall)
 {
     model->credentials++;
     memcpy(model->mac, mac, 32);
     note(model, "credential %.8s of %.8s %s\n", id, consumer_id, expires_wall ? "expires" : "stays");
 }
 
-void kg_model_put_consumer(struct kg_model *model, const char *id, const char *username,
-                           const char *custom_id)
+void kg_model_load_consumer(struct kg_model *model, const char *id, const char *username,
+                            const char *custom_id)
 {
     model->consumers++;
     note(model, "consumer %.8s %s %s\n", id, username ? username : "-", custom_id ? custom_id : "-");
+}
+
+void kg_model_load_end(struct kg_model *model)
+{
+    note(model, "loaded\n");
 }
 
 struct fixture {

@@ -236,7 +236,8 @@ static void certificates_are_loaded_before_what_needs_them(void **state)
     assert_string_equal(model.notes, "certificates 22222222\n"
                                      "snis 44444444\n"
                                      "ca_certificates 11111111\n"
-                                     "services 33333333\n");
+                                     "services 33333333\n"
+                                     "loaded\n");
 }
 
 static void exec(struct fixture *f, const char *sql)

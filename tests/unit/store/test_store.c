@@ -457,6 +457,7 @@ static void load_gives_everything_in_order(void **state)
                                      "consumer 11111111 alice -\n"
                                      "credential 44444444 of 11111111 expires\n"
                                      "credential 22222222 of 11111111 stays\n"
+                                     "loaded\n"
                                      "plugins 44444444\n");
     kg_store_mac(f->store, KG_SLICE("b"), mac);
     assert_memory_equal(model.mac, mac, 32);
@@ -487,7 +488,7 @@ static void upstreams_come_before_their_targets_and_take_them_along(void **state
     json_decref(child);
     assert_int_equal(delete (f->store, KG_UPSTREAMS, ID_A, NULL), 0);
     assert_int_equal(kg_store_load(f->store, &model, &err), 0);
-    assert_string_equal(model.notes, "upstreams 22222222\ntargets 44444444\n");
+    assert_string_equal(model.notes, "upstreams 22222222\ntargets 44444444\nloaded\n");
 }
 
 static void records_within_records_are_kept(void **state)
