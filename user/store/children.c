@@ -18,7 +18,7 @@ static sqlite3_stmt *select_children(struct kg_store *store, const struct kg_ent
 
     kg_sql_start(&sql, "SELECT \"%s\" FROM \"%s\" WHERE \"%s\" = ? ORDER BY seq", child->endpoint_key,
                  child->name, kg_entity_link(child, parent)->name);
-    stmt = kg_sql_prepare(store, &sql, err);
+    stmt = kg_sql_borrow(store, &sql, err);
     if (stmt)
         sqlite3_bind_text(stmt, 1, id, -1, SQLITE_STATIC);
     return stmt;
@@ -35,7 +35,7 @@ static json_t *read_names(struct kg_store *store, const struct kg_entity *parent
         json_array_append_new(names, json_string((const char *)sqlite3_column_text(stmt, 0)));
     if (stmt && step != SQLITE_DONE)
         kg_db_error(store, err, "read");
-    sqlite3_finalize(stmt);
+    kg_sql_done(store, stmt);
     if (step == SQLITE_DONE)
         return names;
     json_decref(names);
@@ -62,7 +62,7 @@ static int remove_child(struct kg_store *store, const struct kg_entity *child, c
     sqlite3_stmt *stmt;
 
     kg_sql_start(&sql, "DELETE FROM \"%s\" WHERE \"%s\" = ?", child->name, child->endpoint_key);
-    stmt = kg_sql_prepare(store, &sql, err);
+    stmt = kg_sql_borrow(store, &sql, err);
     if (stmt)
         sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
     return kg_db_run(store, stmt, err, "delete");
@@ -78,7 +78,7 @@ static int find_owner(struct kg_store *store, const struct kg_entity *child, con
 
     kg_sql_start(&sql, "SELECT \"%s\" FROM \"%s\" WHERE \"%s\" = ?", link->name, child->name,
                  child->endpoint_key);
-    stmt = kg_sql_prepare(store, &sql, err);
+    stmt = kg_sql_borrow(store, &sql, err);
     if (!stmt)
         return -EIO;
     sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
@@ -87,7 +87,7 @@ static int find_owner(struct kg_store *store, const struct kg_entity *child, con
         snprintf(owner, KG_UUID_TEXT, "%s", (const char *)sqlite3_column_text(stmt, 0));
     else if (step != SQLITE_DONE)
         kg_db_error(store, err, "read");
-    sqlite3_finalize(stmt);
+    kg_sql_done(store, stmt);
     return step == SQLITE_ROW ? 1 : step == SQLITE_DONE ? 0 : -EIO;
 }
 

@@ -89,6 +89,6 @@ int kg_db_run(struct kg_store *store, sqlite3_stmt *stmt, struct kg_error *err, 
         return -EIO;
     if (sqlite3_step(stmt) != SQLITE_DONE)
         rc = kg_db_error(store, err, doing);
-    sqlite3_finalize(stmt);
+    kg_sql_done(store, stmt);
     return rc;
 }

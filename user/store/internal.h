@@ -40,6 +40,7 @@ struct kg_store {
     struct kg_vault vault;
     bool hashed;     /* of secrets that are found by their hash, nothing but that is kept */
     bool unreadable; /* the last read failed */
+    struct kg_statements *statements;
 };
 
 /* Every subkey that a master key yields; its index key is that of databases before version 6. */
@@ -120,6 +121,15 @@ void kg_sql_add(struct kg_sql *sql, const char *fmt, ...) __attribute__((format(
 /* The compiled statement; the caller finalizes it. NULL with *err set when SQLite refuses. */
 sqlite3_stmt *kg_sql_prepare(struct kg_store *store, struct kg_sql *sql, struct kg_error *err);
 
+/*
+ * statements.c: the same, but kept compiled for the next time. To be given back by kg_sql_done, never
+ * finalized; what is bound stays alive until then.
+ */
+sqlite3_stmt *kg_sql_borrow(struct kg_store *store, struct kg_sql *sql, struct kg_error *err);
+/* Gives back a borrowed statement; finalizes one that was prepared. */
+void kg_sql_done(struct kg_store *store, sqlite3_stmt *stmt);
+void kg_statements_free(struct kg_store *store);
+
 /* -EIO, with what SQLite says about the last failure. */
 int kg_db_error(struct kg_store *store, struct kg_error *err, const char *doing);
 int kg_db_exec(struct kg_store *store, const char *sql, struct kg_error *err);
@@ -128,7 +138,7 @@ int kg_db_version(struct kg_store *store, int64_t *version, struct kg_error *err
 int kg_db_begin(struct kg_store *store, struct kg_error *err);
 /* Commits when rc is 0, else rolls back and returns rc. */
 int kg_db_end(struct kg_store *store, int rc, struct kg_error *err);
-/* Steps a statement that returns no rows, and finalizes it. */
+/* Steps a statement that returns no rows, and is done with it. */
 int kg_db_run(struct kg_store *store, sqlite3_stmt *stmt, struct kg_error *err, const char *doing);
 
 /* The columns of an entity's table, made from its schema. */

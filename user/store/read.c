@@ -11,7 +11,7 @@
 static sqlite3_stmt *prepare(struct kg_store *store, struct kg_sql *sql)
 {
     struct kg_error err;
-    sqlite3_stmt *stmt = kg_sql_prepare(store, sql, &err);
+    sqlite3_stmt *stmt = kg_sql_borrow(store, sql, &err);
 
     if (stmt)
         return stmt;
@@ -54,7 +54,7 @@ static json_t *read_one(struct kg_store *store, sqlite3_stmt *stmt, const struct
     bind_alive(stmt, entity);
     if (next_row(store, stmt) == SQLITE_ROW)
         object = kg_table_row(store, stmt, entity);
-    sqlite3_finalize(stmt);
+    kg_sql_done(store, stmt);
     return object;
 }
 
@@ -211,7 +211,7 @@ json_t *kg_store_list(struct kg_store *store, enum kg_entity_id entity, const ch
         last = sqlite3_column_int64(stmt, 0);
         json_array_append_new(page, kg_table_row(store, stmt, &kg_entities[entity]));
     }
-    sqlite3_finalize(stmt);
+    kg_sql_done(store, stmt);
     if (!store->unreadable)
         return page;
     json_decref(page);

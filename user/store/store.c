@@ -326,6 +326,7 @@ void kg_store_close(struct kg_store *store)
 
     if (!store)
         return;
+    kg_statements_free(store);
     rc = sqlite3_close(store->db);
     KG_ASSERT(rc == SQLITE_OK); /* else a statement was not finalized */
     kg_vault_close(&store->vault);

@@ -7,7 +7,8 @@
 
 #include <errno.h>
 
-/* Steps and finalizes a query: 1 when it has a row (its first column goes to *value), 0 when not, -EIO. */
+/* Steps a query and is done with it: 1 when it has a row (its first column goes to *value), 0 when not, -EIO.
+ */
 static int has_row(struct kg_store *store, sqlite3_stmt *stmt, int64_t *value, struct kg_error *err)
 {
     int step, rc = 0;
@@ -21,7 +22,7 @@ static int has_row(struct kg_store *store, sqlite3_stmt *stmt, int64_t *value, s
     } else if (step != SQLITE_DONE) {
         rc = kg_db_error(store, err, "read");
     }
-    sqlite3_finalize(stmt);
+    kg_sql_done(store, stmt);
     return rc;
 }
 
@@ -56,7 +57,7 @@ static int check_id(struct kg_store *store, const struct kg_field *field, const 
     int rc;
 
     kg_sql_start(&sql, "SELECT 1 FROM \"%s\" WHERE id = ?", parent->name);
-    stmt = kg_sql_prepare(store, &sql, err);
+    stmt = kg_sql_borrow(store, &sql, err);
     bind_text(stmt, 1, id);
     rc = has_row(store, stmt, &one, err);
     if (rc != 0)
@@ -100,7 +101,7 @@ static int check_unique(struct kg_store *store, const struct kg_entity *entity, 
 
     kg_sql_start(&sql, "SELECT 1 FROM \"%s\" WHERE \"%s%s\" = ? AND id <> ?", entity->name, field->name,
                  field->by_hash ? "_mac" : "");
-    stmt = kg_sql_prepare(store, &sql, err);
+    stmt = kg_sql_borrow(store, &sql, err);
     bind_text(stmt, 2, id_of(object));
     if (stmt && field->by_hash) {
         kg_vault_mac(&store->vault, kg_json_text(value), mac);
@@ -140,7 +141,7 @@ static int check_together(struct kg_store *store, const struct kg_entity *entity
     kg_sql_start(&sql, "SELECT 1 FROM \"%s\" WHERE id <> ?", entity->name);
     for (size_t i = 0; entity->unique_together[i]; i++)
         kg_sql_add(&sql, " AND ifnull(\"%s\", '') = ?", entity->unique_together[i]);
-    stmt = kg_sql_prepare(store, &sql, err);
+    stmt = kg_sql_borrow(store, &sql, err);
     bind_text(stmt, at++, id_of(object));
     for (size_t i = 0; entity->unique_together[i]; i++) {
         const json_t *value = json_object_get(object, entity->unique_together[i]);
@@ -195,7 +196,7 @@ static int find_expiry(struct kg_store *store, const struct kg_entity *entity, c
         return 0;
     *expires = kg_clock_wall() + ttl;
     kg_sql_start(&sql, "SELECT " KG_EXPIRES_COLUMN " FROM \"%s\" WHERE id = ?", entity->name);
-    stmt = kg_sql_prepare(store, &sql, err);
+    stmt = kg_sql_borrow(store, &sql, err);
     bind_text(stmt, 1, id_of(object));
     rc = has_row(store, stmt, &before, err);
     if (rc == 1 && before - *expires >= -1 && before - *expires <= 1)
@@ -213,7 +214,7 @@ static int purge_expired(struct kg_store *store, const struct kg_entity *entity,
         return 0;
     kg_sql_start(&sql, "DELETE FROM \"%s\" WHERE " KG_EXPIRES_COLUMN " > 0 AND " KG_EXPIRES_COLUMN " <= ?",
                  entity->name);
-    stmt = kg_sql_prepare(store, &sql, err);
+    stmt = kg_sql_borrow(store, &sql, err);
     if (!stmt)
         return -EIO;
     sqlite3_bind_int64(stmt, 1, kg_clock_wall());
@@ -227,7 +228,7 @@ int kg_write_row(struct kg_store *store, const struct kg_entity *entity, const j
     sqlite3_stmt *stmt;
 
     kg_table_upsert(&sql, entity);
-    stmt = kg_sql_prepare(store, &sql, err);
+    stmt = kg_sql_borrow(store, &sql, err);
     if (!stmt)
         return -EIO;
     kg_table_bind(store, stmt, entity, object, expires);
@@ -276,7 +277,7 @@ static int check_children(struct kg_store *store, const struct kg_entity *parent
                 continue;
             kg_sql_start(&sql, "SELECT 1 FROM \"%s\" WHERE \"%s\" = ? LIMIT 1", kg_entities[i].name,
                          field->name);
-            stmt = kg_sql_prepare(store, &sql, err);
+            stmt = kg_sql_borrow(store, &sql, err);
             bind_text(stmt, 1, id);
             rc = has_row(store, stmt, &one, err);
             if (rc == 1)
@@ -305,7 +306,7 @@ static int check_set(struct kg_store *store, const struct kg_entity *entity, con
 
     kg_sql_start(&sql, "SELECT id FROM \"%s\" WHERE instr(\"%s\", ?) > 0 ORDER BY seq LIMIT 1", holder->name,
                  field->name);
-    stmt = kg_sql_prepare(store, &sql, err);
+    stmt = kg_sql_borrow(store, &sql, err);
     if (!stmt)
         return -EIO;
     bind_text(stmt, 1, id);
@@ -315,7 +316,7 @@ static int check_set(struct kg_store *store, const struct kg_entity *entity, con
             kg_problem_still_referenced(entity, id, holder, (const char *)sqlite3_column_text(stmt, 0));
     else if (step != SQLITE_DONE)
         kg_db_error(store, err, "read");
-    sqlite3_finalize(stmt);
+    kg_sql_done(store, stmt);
     return step == SQLITE_ROW ? -EBUSY : step == SQLITE_DONE ? 0 : -EIO;
 }
 
@@ -344,7 +345,7 @@ static int delete_inside(struct kg_store *store, const struct kg_entity *entity,
     if (rc)
         return rc;
     kg_sql_start(&sql, "DELETE FROM \"%s\" WHERE id = ?", entity->name);
-    stmt = kg_sql_prepare(store, &sql, err);
+    stmt = kg_sql_borrow(store, &sql, err);
     bind_text(stmt, 1, id);
     rc = kg_db_run(store, stmt, err, "delete");
     *deleted = rc == 0 && sqlite3_changes(store->db) > 0;
