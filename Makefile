@@ -51,7 +51,7 @@ BENCH_BINS := $(BUILD)/bench/relay $(BUILD)/bench/fill_keys
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_LIB_SRCS := $(wildcard user/base/*.c user/http/*.c) user/proxy/path.c
 
-.PHONY: all help demo run test bench unit fault bpf-test scenario lint format fuzz fuzz-smoke clean deps
+.PHONY: all help demo run test bench bench-control unit fault bpf-test scenario lint format fuzz fuzz-smoke clean deps
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -63,6 +63,7 @@ help:
 	@echo 'make run      the same set-up on 127.0.0.1:9080, left running for you to play with'
 	@echo 'make test     install what is missing, build, run all tests'
 	@echo 'make bench    install what is missing, build, and measure the proxy beside nginx and HAProxy'
+	@echo 'make bench-control  the same for the control plane: start, memory and writes with a million keys'
 	@echo 'make lint     format, static analysis and room order'
 	@echo 'make format   lay the sources out as clang-format wants them'
 	@echo 'make fuzz-smoke  a short run of every fuzz target'
@@ -177,6 +178,12 @@ bench:
 	$(Q)scripts/deps.sh bench
 	$(Q)$(MAKE) --no-print-directory all $(BENCH_BINS)
 	$(Q)KEYGATE_BUILD=$(BUILD) scripts/bench
+
+# The same, and how many keys: BENCH_MANY_KEYS.
+bench-control:
+	$(Q)scripts/deps.sh bench
+	$(Q)$(MAKE) --no-print-directory all $(BENCH_BINS)
+	$(Q)KEYGATE_BUILD=$(BUILD) scripts/bench control
 
 lint:
 	$(Q)scripts/deps.sh lint

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Fills a state folder with consumers u0, u1, … and a key for each, one for each line of standard input: what
- * the Admin API would write, in one transaction. Usage: fill_keys FOLDER <KEYS
+ * the Admin API would write, in one transaction. With ROUTES, so many routes /r/0/, /r/1/, … to a service at
+ * PORT of 127.0.0.1, and key-auth, as well. Usage: fill_keys FOLDER [ROUTES PORT] <KEYS
  */
+#include "policy/policy.h"
 #include "store/internal.h"
 
 #include <stdio.h>
@@ -48,6 +50,26 @@ static void put(struct kg_store *store, sqlite3_stmt *stmt, enum kg_entity_id en
     json_decref(input);
 }
 
+static void fill_routes(struct kg_store *store, unsigned long routes, int port)
+{
+    sqlite3_stmt *services = prepare(store, KG_SERVICES), *plugins = prepare(store, KG_PLUGINS);
+    sqlite3_stmt *paths = prepare(store, KG_ROUTES);
+    char path[32], service[KG_UUID_TEXT], id[KG_UUID_TEXT];
+
+    kg_policies_register();
+    put(store, services, KG_SERVICES, json_pack("{sssssi}", "name", "up", "host", "127.0.0.1", "port", port),
+        service);
+    put(store, plugins, KG_PLUGINS, json_pack("{ss}", "name", "key-auth"), id);
+    for (unsigned long i = 0; i < routes; i++) {
+        snprintf(path, sizeof(path), "/r/%lu/", i);
+        put(store, paths, KG_ROUTES,
+            json_pack("{s{ss}s[s]sb}", "service", "id", service, "paths", path, "strip_path", 0), id);
+    }
+    sqlite3_finalize(services);
+    sqlite3_finalize(plugins);
+    sqlite3_finalize(paths);
+}
+
 static void fill(struct kg_store *store)
 {
     sqlite3_stmt *consumers = prepare(store, KG_CONSUMERS), *keys = prepare(store, KG_KEYAUTH_CREDENTIALS);
@@ -69,11 +91,13 @@ int main(int argc, char **argv)
     struct kg_error err = { "" };
     struct kg_store *store;
 
-    if (argc != 2)
-        fail("usage: fill_keys FOLDER <KEYS");
+    if (argc != 2 && argc != 4)
+        fail("usage: fill_keys FOLDER [ROUTES PORT] <KEYS");
     if (kg_store_open(argv[1], &store, &err) < 0 || kg_db_exec(store, CACHE, &err) < 0 ||
         kg_db_begin(store, &err) < 0)
         fail(err.text);
+    if (argc == 4)
+        fill_routes(store, strtoul(argv[2], NULL, 10), (int)strtoul(argv[3], NULL, 10));
     fill(store);
     if (kg_db_end(store, 0, &err) < 0)
         fail(err.text);

@@ -7,18 +7,16 @@
 
 import collections
 import http.client
-import json
 import os
-import resource
-import signal
 import socket
 import ssl
 import statistics
 import struct
-import sys
 
+import figures
 import handshakes
-from subjects import ANSWER, LOAD_CPU, MANY, PROXY_CPU, Failed, Setup, World, route_path
+from figures import number, say
+from subjects import ANSWER, MANY, Failed, Setup, World, route_path
 
 ALL = ("keygate", "nginx", "haproxy", "relay")
 PROXIES = ALL[:3]  # those that know HTTP
@@ -65,26 +63,6 @@ TARGETS = [
     *((case, "nginx", "p99_ms", 1.00) for case in LOADS if "nginx" in LOADS[case].subjects),
 ]
 IDLE_TARGET = 1024
-
-
-def number(name, default, least=1):
-    text = os.environ.get(name, "") or str(default)
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= 1000000:
-        raise Failed(f"{name}={text}: a whole number from {least} on is wanted")
-    return int(text)
-
-
-def chosen_cases():
-    known = [*LOADS, IDLE]
-    names = os.environ.get("BENCH_CASES", "").replace(",", " ").split() or known
-    for name in names:
-        if name not in known:
-            raise Failed(f"BENCH_CASES: no case {name}; there are {' '.join(known)}")
-    return [name for name in known if name in names]
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 class Bench:
@@ -147,25 +125,8 @@ class Bench:
         return requests, took * 1e6, 0, failed, times[len(times) // 2] * 1e6, times[len(times) * 99 // 100] * 1e6
 
     def run_wrk(self, case, port, seconds):
-        wrk = self.world.run(
-            ["wrk", "-t", "1", "-c", str(case.connections), "-d", str(seconds), "--timeout", "10", "--latency",
-             "-s", f"{os.path.dirname(os.path.abspath(__file__))}/load.lua",
-             f"http{'s' * case.setup.tls}://127.0.0.1:{port}", "--",
-             case.method, self.path(case), str(case.body), f"{self.world.folder}/{case.keys}.keys"], LOAD_CPU, "wrk")
-        wrk.child.wait(seconds + 60)
-        self.world.stop(wrk)
-        with open(wrk.log, encoding="utf-8") as file:
-            text = file.read()
-        os.unlink(wrk.log)
-        done = [line.split()[1:] for line in text.splitlines() if line.startswith("DONE ")]
-        if not done:
-            raise Failed(f"wrk failed: {text}")
-        return tuple(int(word) for word in done[0])
-
-    def keep(self, name, subject, values):
-        kept = self.samples.setdefault((name, subject), {})
-        for metric, value in values.items():
-            kept.setdefault(metric, []).append(value)
+        return self.world.run_wrk(f"http{'s' * case.setup.tls}://127.0.0.1:{port}", seconds, case.connections, case.method,
+                                  self.path(case), case.body, case.keys)
 
     def measure(self, names):
         """These cases in the same rounds: each round has every subject of every case once."""
@@ -175,7 +136,7 @@ class Bench:
         for turn in range(self.rounds):
             say(f"bench: {' and '.join(names)}: round {turn + 1} of {self.rounds}")
             for name, subject in turns:
-                self.keep(name, subject, self.load(name, subject, self.seconds))
+                figures.keep(self.samples, name, subject, self.load(name, subject, self.seconds))
 
     def measure_idle(self):
         """Memory for each client that was answered once and stays."""
@@ -191,7 +152,7 @@ class Bench:
                 for client in clients:
                     client.close()
                 self.world.stop(process)
-                self.keep(IDLE, subject, {"rss_bytes_per_connection": max(grown, 0) / count})
+                figures.keep(self.samples, IDLE, subject, {"rss_bytes_per_connection": max(grown, 0) / count})
 
 
 def open_clients(port, count, keys):
@@ -211,23 +172,13 @@ def open_clients(port, count, keys):
     return clients
 
 
-def figures(samples):
-    return [{"case": case, "subject": subject, "metric": metric, "unit": UNITS[metric],
-             "median": statistics.median(values), "min": min(values), "max": max(values)}
-            for (case, subject), metrics in samples.items() for metric, values in metrics.items()]
-
-
-def digits(value):
-    return f"{value:.0f}" if value >= 1000 else f"{value:.1f}" if value >= 100 else f"{value:.2f}"
-
-
 def table(samples):
     yield "| case | subject | CPU µs/request | requests/s | p50 ms | p99 ms | CPU busy |"
     yield "|---|---|---|---|---|---|---|"
     for (case, subject), metrics in samples.items():
         if case == IDLE:
             continue
-        cells = [f"{digits(statistics.median(values))} ({digits(min(values))}–{digits(max(values))})" for values in metrics.values()]
+        cells = [figures.spread(values) for values in metrics.values()]
         busy = statistics.median(metrics["cpu_us_per_request"]) * statistics.median(metrics["requests_per_second"]) / 1e4
         yield f"| {case} | {subject} | {' | '.join(cells)} | {busy:.0f} % |"
     idle = {subject: metrics for (case, subject), metrics in samples.items() if case == IDLE}
@@ -267,12 +218,8 @@ def groups(names):
 
 
 def run(build, folder):
-    rounds, seconds, cases = number("BENCH_ROUNDS", 5), number("BENCH_SECONDS", 1), chosen_cases()
-    if not {PROXY_CPU, LOAD_CPU} <= os.sched_getaffinity(0):
-        raise Failed(f"CPUs {PROXY_CPU} and {LOAD_CPU} are needed, one for the proxy and one for all else")
-    os.sched_setaffinity(0, {LOAD_CPU})
-    files = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 65536)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    rounds, seconds, cases = number("BENCH_ROUNDS", 5), number("BENCH_SECONDS", 1), figures.chosen_cases([*LOADS, IDLE])
+    files = figures.take_place()
     # HAProxy wants two descriptors for each client it may have.
     clients = min(10000, files * 2 // 5)
     world = World(folder, build, files, number("BENCH_KEYS", 10000), number("BENCH_MANY_KEYS", 1000000),
@@ -286,24 +233,8 @@ def run(build, folder):
             bench.measure_idle()
     finally:
         world.stop_all()
-    with open(os.environ.get("BENCH_OUT") or f"{build}/bench/http.json", "w", encoding="utf-8") as file:
-        json.dump(figures(bench.samples), file, indent=1)
-        file.write("\n")
+    figures.write(bench.samples, UNITS, f"{build}/bench/http.json")
     print("\n".join([*table(bench.samples), "", *targets(bench.samples)]))
 
 
-def main():
-    def ended(signum, frame):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        sys.exit(128 + signum)
-
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, ended)
-    try:
-        run(sys.argv[1], sys.argv[2])
-    except Failed as why:
-        sys.exit(f"bench: {why}")
-
-
-main()
+figures.main(run)

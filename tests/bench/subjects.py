@@ -275,6 +275,22 @@ class World:
         while self.running:
             self.stop(self.running[-1])
 
+    def run_wrk(self, url, seconds, connections, method, path, body, keys):
+        """What load.lua says of a load whose keys are in the file of this name."""
+        wrk = self.run(
+            ["wrk", "-t", "1", "-c", str(connections), "-d", str(seconds), "--timeout", "10", "--latency",
+             "-s", f"{os.path.dirname(os.path.abspath(__file__))}/load.lua", url, "--",
+             method, path, str(body), f"{self.folder}/{keys}.keys"], LOAD_CPU, "wrk")
+        wrk.child.wait(seconds + 60)
+        self.stop(wrk)
+        with open(wrk.log, encoding="utf-8") as file:
+            text = file.read()
+        os.unlink(wrk.log)
+        done = [line.split()[1:] for line in text.splitlines() if line.startswith("DONE ")]
+        if not done:
+            raise Failed(f"wrk failed: {text}")
+        return tuple(int(word) for word in done[0])
+
     def await_listener(self, process, address):
         deadline = time.monotonic() + 30
         while not answers(address):
@@ -327,7 +343,9 @@ class World:
             subprocess.run([f"{self.build}/bench/fill_keys", state], input="".join(key + "\n" for key in self.keys_of(setup)),
                            encoding="ascii", check=True)
         shutil.copytree(state, f"{self.folder}/{name}")
-        process, admin = self.run_keygate(name, port, setup)
+        process = self.run_keygate(name, port, setup.tls)
+        self.await_listener(process, f"{self.folder}/{name}.sock")
+        admin = AdminConnection(f"{self.folder}/{name}.sock")
         admin.create("/services", {"name": "up", "url": f"http://127.0.0.1:{UPSTREAM_PORT}"})
         admin.create("/plugins", {"name": "key-auth"})
         for path in self.paths(setup):
@@ -335,11 +353,12 @@ class World:
         admin.close()
         return process
 
-    def run_keygate(self, name, port, setup):
+    def run_keygate(self, name, port, tls=False):
+        """On the state folder of this name."""
         # A BPF file system takes no dots.
         bpf_dir = f"/sys/fs/bpf/{os.path.basename(self.folder)}-{name}".replace(".", "-")
         settings = {
-            "listen": f'["127.0.0.1:{port}{" ssl" * setup.tls}"]', "workers": 1, "user": "nobody", "state_dir": f"{self.folder}/{name}",
+            "listen": f'["127.0.0.1:{port}{" ssl" * tls}"]', "workers": 1, "user": "nobody", "state_dir": f"{self.folder}/{name}",
             "admin.socket": f"{self.folder}/{name}.sock", "upstream.max_idle": 512, "upstream.idle_timeout": "10m",
             "http.keepalive_timeout": "10m", "http.keepalive_requests": 0, "http.max_connections": self.clients, "guard.threshold": 0,
             "xdp.bpf_dir": bpf_dir, "log_level": "warn",
@@ -350,5 +369,4 @@ class World:
             command += ["--set", f"{setting}={value}"]
         process = self.run(command, PROXY_CPU, name)
         process.undo = [*command, "--detach"]
-        self.await_listener(process, f"{self.folder}/{name}.sock")
-        return process, AdminConnection(f"{self.folder}/{name}.sock")
+        return process

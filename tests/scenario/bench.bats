@@ -49,6 +49,23 @@ in_round()
     nothing_left
 }
 
+@test "a short run of the control plane has its figures, in the same form" {
+    export BENCH_CASES='' BENCH_MANY_KEYS=500
+    run --separate-stderr timeout -k 10 100 "$TOP/scripts/bench" control
+    echo "$stderr"
+    [[ $status -eq 0 ]]
+    like '\| start \| start_s \| s \| [0-9.]+ ' "$output"
+    local figures
+    figures=$(<"$BENCH_OUT")
+    holds 'all(.[]; keys == ["case", "max", "median", "metric", "min", "subject", "unit"] and .subject == "keygate")' "$figures"
+    holds 'all(.[]; .case == "memory" or .min > 0) and all(.[]; .min <= .median and .median <= .max)' "$figures"
+    holds '[.[] | [.case, .metric] | join(" ")] == (["start start_s", "start start_cpu_s", "memory rss_bytes_per_consumer"] +
+        ([["add", "add_to_auth", "delete", "delete_to_refuse"], ["p50", "p99", "max"]] | [combinations] |
+            map("writes " + join("_") + "_ms")) +
+        ["writes writes_per_second", "load p99_ms", "load p99_with_writes_ms", "load p99_ratio"])' "$figures"
+    nothing_left
+}
+
 @test "a signal ends it early, and nothing is left behind" {
     BENCH_SECONDS=60 "$TOP/scripts/bench" >/dev/null 2>"$BATS_TEST_TMPDIR/err" 3>&- 4>&- &
     local pid=$! status=0
@@ -68,5 +85,11 @@ in_round()
     BENCH_CASES=get_64 BENCH_ROUNDS=0 run --separate-stderr bench
     [[ $status -ne 0 ]]
     like 'BENCH_ROUNDS=0: a whole number from 1 on is wanted' "$stderr"
+    run --separate-stderr timeout 100 "$TOP/scripts/bench" control
+    [[ $status -ne 0 ]]
+    like 'BENCH_CASES: no case get_64; there are start writes load' "$stderr"
+    run --separate-stderr timeout 100 "$TOP/scripts/bench" nonsense
+    [[ $status -ne 0 ]]
+    like "nonsense: 'measure' or 'control' is wanted" "$stderr"
     nothing_left
 }

@@ -55,6 +55,7 @@ run_page()
     docs list "${PAGES[@]}" >"$T/blocks"
     same "$(sort <<'LINES'
 make make bench
+make make bench-control
 make make demo
 make make fuzz-smoke
 make make lint
@@ -93,7 +94,7 @@ has_target()
     while read -r target; do
         has_target "$target"
     done < <(grep -oh '`make [a-z-]*' "${PAGES[@]}" | cut -d' ' -f2 | grep . | sort -u)
-    for target in run test demo bench lint fuzz-smoke; do
+    for target in run test demo bench bench-control lint fuzz-smoke; do
         has_target "$target"
     done
 }
