@@ -2,8 +2,12 @@
 #include "base/mem.h"
 #include "base/assert.h"
 
+#include <malloc.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 void *kg_calloc(size_t count, size_t size)
 {
@@ -48,4 +52,34 @@ void kg_wipe(void *ptr, size_t len)
 {
     if (len > 0)
         explicit_bzero(ptr, len);
+}
+
+#define LOAD_STEP  (32 << 20)
+#define USUAL_STEP (128 << 10) /* as mallopt(3) has it for M_TOP_PAD */
+
+static char *load_seen; /* the end of the heap when it was last looked at; NULL: nothing is being loaded */
+
+void kg_mem_load_begin(void)
+{
+    mallopt(M_TOP_PAD, LOAD_STEP);
+    load_seen = sbrk(0);
+}
+
+void kg_mem_load_more(void)
+{
+    char *end = sbrk(0);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), before = (uintptr_t)load_seen % page;
+
+    if (!load_seen || end <= load_seen)
+        return;
+    /* Where there are none, the heap goes on in small pages. */
+    madvise(load_seen - before, (size_t)(end - load_seen) + before, MADV_HUGEPAGE);
+    load_seen = end;
+}
+
+void kg_mem_load_end(void)
+{
+    mallopt(M_TOP_PAD, USUAL_STEP);
+    malloc_trim(0);
+    load_seen = NULL;
 }

@@ -23,6 +23,15 @@ void *kg_realloc(void *ptr, size_t count, size_t size);
 char *kg_strndup(const char *ptr, size_t len);
 char *kg_strdup(const char *str);
 
+/*
+ * Around the loading of much that stays, on the main thread: the heap grows in large steps, and what
+ * kg_mem_load_more finds new of it is to be of huge pages (transparent ones: Linux 2.6.38), which takes a
+ * small part of the page faults. Call that now and then. load_end gives back what is over.
+ */
+void kg_mem_load_begin(void);
+void kg_mem_load_more(void);
+void kg_mem_load_end(void);
+
 /* Zeroes memory that held a secret, in a way the compiler keeps. */
 void kg_wipe(void *ptr, size_t len);
 

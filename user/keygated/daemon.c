@@ -15,7 +15,6 @@
 #include "proxy/prober.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -375,10 +374,11 @@ static int give_up_root(struct kg_daemon *daemon, struct kg_error *err)
 
 static int load_model(struct kg_daemon *daemon, struct kg_error *err)
 {
+    kg_mem_load_begin();
     int rc = kg_store_load(daemon->store, daemon->model, err);
+    kg_mem_load_end();
     if (rc < 0)
         return rc;
-    malloc_trim(0); /* what loading needed for itself */
     rc = kg_resolver_new(daemon->poller, addresses_changed, daemon, &daemon->resolver, err);
     if (rc < 0)
         return rc;

@@ -12,6 +12,8 @@
 
 #include <stdlib.h>
 
+#define LOOK_EVERY 4096 /* records: whether the heap has grown */
+
 /* What is being loaded: one reference each. */
 struct batch {
     void **items;
@@ -346,6 +348,8 @@ static void keep(struct batch *batch, void *record)
         batch->room = batch->room ? batch->room * 2 : 1024;
         batch->items = kg_realloc(batch->items, batch->room, sizeof(*batch->items));
     }
+    if (batch->count % LOOK_EVERY == LOOK_EVERY - 1)
+        kg_mem_load_more();
     batch->items[batch->count++] = record;
 }
 
