@@ -79,11 +79,19 @@ struct kg_page {
     size_t size;
     bool has_size;
     int64_t after;
+    const char *more; /* what else `next` repeats where it repeats the size: "&tags=…", or NULL */
 };
 bool kg_admin_page(struct kg_call *call, struct kg_page *page);
 /* {"data": list, "next": …, "offset": …}; base is the path for next. Takes over list. */
 json_t *kg_admin_page_json(const struct kg_page *page, json_t *list, int64_t after, const char *base,
                            bool repeat_size);
+
+/* filter.c: what ?tags= and ?custom_id= ask for, its texts in buf; false when it has answered. */
+bool kg_admin_filter(struct kg_call *call, struct kg_store_filter *filter, char buf[KG_ADMIN_PATH_MAX]);
+/* The tags of it for `next`: at most three times as long as they came. */
+void kg_admin_put_filter(struct kg_writer *w, const struct kg_store_filter *filter);
+void kg_admin_tags(struct kg_call *call);
+void kg_admin_tag(struct kg_call *call);
 
 /* entities.c */
 void kg_admin_collection(struct kg_call *call);

@@ -255,19 +255,40 @@ static void list(struct kg_call *call, const char *field, const char *parent_id,
         unreadable(call);
         return;
     }
-    kg_reply_json(call, 200, kg_admin_page_json(&page, data, after, base, parent_id == NULL));
+    kg_reply_json(call, 200, kg_admin_page_json(&page, data, after, base, false));
+}
+
+/* Of the whole collection, or of those of it that are asked for. */
+static void list_all(struct kg_call *call)
+{
+    char buf[KG_ADMIN_PATH_MAX], more[3 * KG_ADMIN_PATH_MAX], base[64];
+    struct kg_writer w = kg_writer_of(more, sizeof(more) - 1);
+    struct kg_store_filter filter;
+    struct kg_page page;
+    int64_t after;
+    json_t *data;
+
+    if (!kg_admin_page(call, &page) || !kg_admin_filter(call, &filter, buf))
+        return;
+    kg_admin_put_filter(&w, &filter);
+    more[w.len] = '\0';
+    page.more = more;
+    after = page.after;
+    data = kg_store_list_some(call->parts->store, call->resource.entity->id, &filter, page.size, &after);
+    if (!data) {
+        unreadable(call);
+        return;
+    }
+    snprintf(base, sizeof(base), "/%s", call->resource.entity->path);
+    kg_reply_json(call, 200, kg_admin_page_json(&page, data, after, base, true));
 }
 
 void kg_admin_collection(struct kg_call *call)
 {
-    char base[64];
-
-    if (call->method == KG_METHOD_POST) {
+    if (call->method == KG_METHOD_POST)
         write_entity(call, KG_WRITE_CREATE, NULL);
-        return;
-    }
-    snprintf(base, sizeof(base), "/%s", call->resource.entity->path);
-    list(call, NULL, NULL, base);
+    else
+        list_all(call);
 }
 
 /* Sets the foreign key to the parent that the path names, whatever the body says. */

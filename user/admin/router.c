@@ -21,6 +21,8 @@ static const struct fixed fixed_paths[] = {
     { { "status" }, { .handle = kg_admin_status, .methods = READ } },
     { { "stats" }, { .handle = kg_admin_stats, .methods = READ } },
     { { "plugins", "enabled" }, { .handle = kg_admin_plugins_enabled, .methods = READ } },
+    { { "tags" }, { .handle = kg_admin_tags, .methods = READ } },
+    { { "tags", "*" }, { .handle = kg_admin_tag, .methods = READ } },
     { { "bans" }, { .handle = kg_admin_bans, .methods = READ | CREATE, .entity = &kg_admin_ban_entity } },
     { { "bans", "*" }, { .handle = kg_admin_ban, .methods = READ | REMOVE } },
     { { "allow" },

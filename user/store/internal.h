@@ -158,6 +158,17 @@ void kg_table_bind(struct kg_store *store, sqlite3_stmt *stmt, const struct kg_e
                    const json_t *object, int64_t expires);
 /* The entity in the current row: a new reference. */
 json_t *kg_table_row(struct kg_store *store, sqlite3_stmt *stmt, const struct kg_entity *entity);
+/* read.c: " AND …" that leaves out what has expired; the moment is parameter 9. */
+void kg_add_alive(struct kg_sql *sql, const struct kg_entity *entity);
+
+/* tags.c: the table of tags, filled from the entities' tables, which must be there. */
+int kg_tags_create(struct kg_store *store, struct kg_error *err);
+/* " AND …" of kg_store_list_some, whose parameters 1 and 3 are the place behind which and how many; the tags
+ * are the parameters from KG_TAG_PARAMETER on. */
+#define KG_TAG_PARAMETER 11
+void kg_tags_add_filter(struct kg_sql *sql, const struct kg_entity *entity,
+                        const struct kg_store_filter *filter);
+
 /* children.c: the names of an entity's children as a new array, oldest first; NULL when they cannot be read.
  */
 json_t *kg_children_list(struct kg_store *store, const struct kg_entity *entity, const char *id);

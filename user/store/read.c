@@ -35,7 +35,7 @@ static int next_row(struct kg_store *store, sqlite3_stmt *stmt)
 }
 
 /* The parameter is ?9, so that it does not move the numbers of the others. */
-static void add_alive(struct kg_sql *sql, const struct kg_entity *entity)
+void kg_add_alive(struct kg_sql *sql, const struct kg_entity *entity)
 {
     if (kg_table_lifetime(entity))
         kg_sql_add(sql, " AND (" KG_EXPIRES_COLUMN " = 0 OR " KG_EXPIRES_COLUMN " > ?9)");
@@ -70,7 +70,7 @@ static json_t *get_by_id(struct kg_store *store, const struct kg_entity *entity,
         lower[i] = kg_lower(id.ptr[i]);
     kg_table_select(&sql, entity);
     kg_sql_add(&sql, " WHERE id = ?1");
-    add_alive(&sql, entity);
+    kg_add_alive(&sql, entity);
     stmt = prepare(store, &sql);
     if (!stmt)
         return NULL;
@@ -131,7 +131,7 @@ static json_t *get_by_key(struct kg_store *store, const struct kg_entity *entity
         kg_sql_add(&sql, " WHERE \"%s%s\" = ?1", field->name, field->by_hash ? "_mac" : "");
     if (parent_field)
         kg_sql_add(&sql, " AND \"%s\" = ?2", parent_field);
-    add_alive(&sql, entity);
+    kg_add_alive(&sql, entity);
     stmt = prepare(store, &sql);
     if (stmt) {
         bind_key(store, stmt, ref, key);
@@ -169,39 +169,60 @@ json_t *kg_store_find_child(struct kg_store *store, enum kg_entity_id entity, st
     return object ? object : get_by_key(store, &kg_entities[entity], ref, parent_field, parent_id);
 }
 
-static sqlite3_stmt *prepare_page(struct kg_store *store, const struct kg_entity *entity,
-                                  const char *parent_field, const char *parent_id, size_t size, int64_t after)
+/* Which entities, of all that there are. */
+struct chosen {
+    const char *parent_field, *parent_id;
+    const struct kg_store_filter *filter;
+};
+
+static void bind_filter(sqlite3_stmt *stmt, const struct kg_store_filter *filter)
 {
+    if (filter->custom_id.ptr)
+        sqlite3_bind_text(stmt, 2, filter->custom_id.ptr, (int)filter->custom_id.len, SQLITE_STATIC);
+    for (size_t i = 0; i < filter->tag_count; i++)
+        sqlite3_bind_text(stmt, KG_TAG_PARAMETER + (int)i, filter->tags[i].ptr, (int)filter->tags[i].len,
+                          SQLITE_STATIC);
+}
+
+static sqlite3_stmt *prepare_page(struct kg_store *store, const struct kg_entity *entity,
+                                  const struct chosen *chosen, size_t size, int64_t after)
+{
+    const struct kg_store_filter *filter = chosen->filter;
     struct kg_sql sql;
     sqlite3_stmt *stmt;
 
     kg_table_select(&sql, entity);
     kg_sql_add(&sql, " WHERE seq > ?1");
-    if (parent_field)
-        kg_sql_add(&sql, " AND \"%s\" = ?2", parent_field);
-    add_alive(&sql, entity);
+    if (chosen->parent_field)
+        kg_sql_add(&sql, " AND \"%s\" = ?2", chosen->parent_field);
+    if (filter && filter->custom_id.ptr)
+        kg_sql_add(&sql, " AND custom_id = ?2");
+    if (filter && filter->tag_count > 0)
+        kg_tags_add_filter(&sql, entity, filter);
+    kg_add_alive(&sql, entity);
     kg_sql_add(&sql, " ORDER BY seq LIMIT ?3");
     stmt = prepare(store, &sql);
     if (!stmt)
         return NULL;
     sqlite3_bind_int64(stmt, 1, after);
-    if (parent_field)
-        sqlite3_bind_text(stmt, 2, parent_id, -1, SQLITE_STATIC);
+    if (chosen->parent_field)
+        sqlite3_bind_text(stmt, 2, chosen->parent_id, -1, SQLITE_STATIC);
+    if (filter)
+        bind_filter(stmt, filter);
     sqlite3_bind_int64(stmt, 3, (int64_t)size + 1); /* one more tells whether there is a next page */
     bind_alive(stmt, entity);
     return stmt;
 }
 
-json_t *kg_store_list(struct kg_store *store, enum kg_entity_id entity, const char *parent_field,
-                      const char *parent_id, size_t size, int64_t *after)
+static json_t *read_page(struct kg_store *store, const struct kg_entity *entity, const struct chosen *chosen,
+                         size_t size, int64_t *after)
 {
     json_t *page = json_array();
     sqlite3_stmt *stmt;
     int64_t last = 0;
 
-    KG_ASSERT(!parent_field || (parent_id && kg_entity_field(&kg_entities[entity], parent_field)));
     store->unreadable = false;
-    stmt = prepare_page(store, &kg_entities[entity], parent_field, parent_id, size, *after);
+    stmt = prepare_page(store, entity, chosen, size, *after);
     *after = 0;
     while (stmt && next_row(store, stmt) == SQLITE_ROW) {
         if (json_array_size(page) == size) {
@@ -209,13 +230,31 @@ json_t *kg_store_list(struct kg_store *store, enum kg_entity_id entity, const ch
             break;
         }
         last = sqlite3_column_int64(stmt, 0);
-        json_array_append_new(page, kg_table_row(store, stmt, &kg_entities[entity]));
+        json_array_append_new(page, kg_table_row(store, stmt, entity));
     }
     kg_sql_done(store, stmt);
     if (!store->unreadable)
         return page;
     json_decref(page);
     return NULL;
+}
+
+json_t *kg_store_list(struct kg_store *store, enum kg_entity_id entity, const char *parent_field,
+                      const char *parent_id, size_t size, int64_t *after)
+{
+    const struct chosen chosen = { .parent_field = parent_field, .parent_id = parent_id };
+
+    KG_ASSERT(!parent_field || (parent_id && kg_entity_field(&kg_entities[entity], parent_field)));
+    return read_page(store, &kg_entities[entity], &chosen, size, after);
+}
+
+json_t *kg_store_list_some(struct kg_store *store, enum kg_entity_id entity,
+                           const struct kg_store_filter *filter, size_t size, int64_t *after)
+{
+    const struct chosen chosen = { .filter = filter };
+
+    KG_ASSERT(!filter->custom_id.ptr || entity == KG_CONSUMERS);
+    return read_page(store, &kg_entities[entity], &chosen, size, after);
 }
 
 static int end_load(struct kg_store *store, sqlite3_stmt *stmt, int step, struct kg_error *err)

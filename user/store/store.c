@@ -181,6 +181,8 @@ static int create_all(struct kg_store *store, struct kg_error *err)
         rc = create_entity(store, &kg_entities[i], err);
     kg_random(store->vault.index_key, sizeof(store->vault.index_key));
     if (rc == 0)
+        rc = kg_tags_create(store, err);
+    if (rc == 0)
         rc = kg_keys_write(store, &store->vault, err);
     kg_sql_start(&sql, "PRAGMA application_id = %d; PRAGMA user_version = %d", APPLICATION_ID,
                  KG_STORE_VERSION);
@@ -240,6 +242,8 @@ static int add_columns(struct kg_store *store, struct kg_error *err)
     }
     if (rc == 0)
         rc = kg_keys_adopt_index(store, err);
+    if (rc == 0)
+        rc = kg_tags_create(store, err);
     kg_sql_start(&sql, "PRAGMA user_version = %d", KG_STORE_VERSION);
     kg_put_char(&sql.w, '\0');
     return rc == 0 ? kg_db_exec(store, sql.text, err) : rc;

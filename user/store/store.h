@@ -91,8 +91,8 @@ bool kg_store_unreadable(const struct kg_store *store);
 /* New reference to the whole entity, or NULL. Credentials are shown with their key in clear (null
  * where only its hash is kept) and with remaining ttl. */
 json_t *kg_store_get(struct kg_store *store, enum kg_entity_id entity, const char *id);
-/* By id when `ref` looks like a UUID and one is there, else by the endpoint key, unless that is a name below a
- * parent alone. */
+/* By id when `ref` looks like a UUID and one is there, else by the endpoint key, unless that is a name below
+ * a parent alone. */
 json_t *kg_store_find(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref);
 /* The same, but an endpoint key names only what hangs below this parent. An id names it wherever it hangs. */
 json_t *kg_store_find_child(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref,
@@ -105,6 +105,24 @@ json_t *kg_store_find_child(struct kg_store *store, enum kg_entity_id entity, st
  */
 json_t *kg_store_list(struct kg_store *store, enum kg_entity_id entity, const char *parent_field,
                       const char *parent_id, size_t size, int64_t *after);
+
+/*
+ * The same of those with these tags, all of them or any one (tag_count 0: whatever their tags), and with this
+ * custom_id (ptr NULL: whatever it is; only of consumers).
+ */
+#define KG_STORE_FILTER_TAGS 5
+struct kg_store_filter {
+    struct kg_slice tags[KG_STORE_FILTER_TAGS];
+    size_t tag_count;
+    bool any_tag;
+    struct kg_slice custom_id;
+};
+json_t *kg_store_list_some(struct kg_store *store, enum kg_entity_id entity,
+                           const struct kg_store_filter *filter, size_t size, int64_t *after);
+
+/* One page of who has which tag: {tag, entity_name, entity_id}, in the order in which they were given. tag
+ * NULL: of all tags. Otherwise as kg_store_list. */
+json_t *kg_store_list_tags(struct kg_store *store, const struct kg_slice *tag, size_t size, int64_t *after);
 
 /* Bans, so that they survive a reboot and a repeat offender is known. Times are wall-clock seconds. expires 0
  * = never. */

@@ -563,15 +563,6 @@ static void a_bad_page_is_told(void **state)
     assert_int_equal(status_of(*state, "GET", "/services?size=1000&unknown=1", NULL), 200);
 }
 
-static void a_filter_that_keygate_does_not_have_is_refused(void **state)
-{
-    expect_text(
-        *state, "GET", "/services?tags=a", NULL, 400,
-        "{\"code\":11,\"name\":\"invalid options\",\"message\":\"invalid option (tags: not supported)\","
-        "\"options\":{\"tags\":\"not supported\"}}");
-    assert_int_equal(status_of(*state, "GET", "/consumers?custom_id=1", NULL), 400);
-}
-
 static void what_is_not_there_is_404(void **state)
 {
     static const char *const paths[] = { "/nothing",
@@ -732,7 +723,6 @@ int main(void)
         TEST(broken_json_is_400),
         TEST(pages_follow_one_another),
         TEST(a_bad_page_is_told),
-        TEST(a_filter_that_keygate_does_not_have_is_refused),
         TEST(what_is_not_there_is_404),
         TEST(a_slash_at_the_end_is_tolerated),
         TEST(wrong_methods_are_405_and_options_lists_the_right_ones),
