@@ -26,6 +26,8 @@ struct kg_call;
 struct kg_resource {
     void (*handle)(struct kg_call *call);
     unsigned methods;
+    /* Of a fixed path whose segments say which entity: sets it; false when it has answered. May be NULL. */
+    bool (*mean)(struct kg_call *call);
     const struct kg_entity
         *entity;         /* the one that is listed, made, shown or changed; also the schema of a form body */
     struct kg_slice ref; /* its id or endpoint key in the path */
@@ -125,6 +127,13 @@ void kg_admin_root(struct kg_call *call);
 void kg_admin_status(struct kg_call *call);
 void kg_admin_stats(struct kg_call *call);
 void kg_admin_plugins_enabled(struct kg_call *call);
+
+/* schemas.c */
+bool kg_admin_mean_schema(struct kg_call *call);
+void kg_admin_schema(struct kg_call *call);
+void kg_admin_validate(struct kg_call *call);
+void kg_admin_plugin_schema(struct kg_call *call);
+void kg_admin_plugin_config(struct kg_call *call);
 
 /* bans.c */
 extern const struct kg_entity kg_admin_ban_entity, kg_admin_allow_entity;

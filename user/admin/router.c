@@ -21,6 +21,11 @@ static const struct fixed fixed_paths[] = {
     { { "status" }, { .handle = kg_admin_status, .methods = READ } },
     { { "stats" }, { .handle = kg_admin_stats, .methods = READ } },
     { { "plugins", "enabled" }, { .handle = kg_admin_plugins_enabled, .methods = READ } },
+    { { "plugins", "schema", "*" }, { .handle = kg_admin_plugin_config, .methods = READ } },
+    { { "schemas", "*" }, { .handle = kg_admin_schema, .methods = READ, .mean = kg_admin_mean_schema } },
+    { { "schemas", "*", "validate" },
+      { .handle = kg_admin_validate, .methods = CREATE, .mean = kg_admin_mean_schema } },
+    { { "schemas", "plugins", "*" }, { .handle = kg_admin_plugin_schema, .methods = READ } },
     { { "tags" }, { .handle = kg_admin_tags, .methods = READ } },
     { { "tags", "*" }, { .handle = kg_admin_tag, .methods = READ } },
     { { "bans" }, { .handle = kg_admin_bans, .methods = READ | CREATE, .entity = &kg_admin_ban_entity } },
@@ -202,6 +207,8 @@ void kg_admin_dispatch(struct kg_call *call)
         kg_reply_message(call, 405, "Method not allowed");
         return;
     }
+    if (call->resource.mean && !call->resource.mean(call))
+        return;
     if (takes_body(call->method) && !kg_admin_read_input(call))
         return;
     call->resource.handle(call);

@@ -186,6 +186,18 @@ static void check_service(const json_t *entity, json_t *violations)
     }
 }
 
+#define ONLY_TLS(field)                                                                                      \
+    "{\"conditional\":{\"if_field\":\"protocol\",\"if_match\":{\"not_one_of\":[\"https\"]},"                 \
+    "\"then_field\":\"" field "\",\"then_match\":{\"eq\":null}}}"
+static const char service_rules[] = "[" ONLY_TLS("client_certificate") "," ONLY_TLS(
+    "tls_verify") "," ONLY_TLS("tls_verify_depth") "," ONLY_TLS("ca_certificates") "]";
+
+static const char route_rules[] =
+    "[{\"conditional_at_least_one_of\":{\"if_field\":\"protocols\",\"if_match\":{\"contains\":\"https\"},"
+    "\"then_at_least_one_of\":[\"methods\",\"hosts\",\"headers\",\"paths\",\"snis\"],"
+    "\"else_match\":{\"contains\":\"http\"},"
+    "\"else_then_at_least_one_of\":[\"methods\",\"hosts\",\"headers\",\"paths\"]}}]";
+
 static void check_route(const json_t *entity, json_t *violations)
 {
     static const char *const matchers[] = { "methods", "hosts", "headers", "paths", "snis" };
@@ -237,21 +249,24 @@ const struct kg_entity kg_entities[KG_ENTITIES] = {
                       .endpoint_key = "name",
                       .fields = service_fields,
                       .expand = kg_service_expand,
-                      .check = check_service },
+                      .check = check_service,
+                      .rules_json = service_rules },
     [KG_ROUTES] = { .id = KG_ROUTES,
                     .name = "routes",
                     .path = "routes",
                     .nested_path = "routes",
                     .endpoint_key = "name",
                     .fields = route_fields,
-                    .check = check_route },
+                    .check = check_route,
+                    .rules_json = route_rules },
     [KG_CONSUMERS] = { .id = KG_CONSUMERS,
                        .name = "consumers",
                        .path = "consumers",
                        .nested_path = "consumers",
                        .endpoint_key = "username",
                        .fields = consumer_fields,
-                       .check = check_consumer },
+                       .check = check_consumer,
+                       .rules_json = "[{\"at_least_one_of\":[\"custom_id\",\"username\"]}]" },
     [KG_KEYAUTH_CREDENTIALS] = { .id = KG_KEYAUTH_CREDENTIALS,
                                  .name = "keyauth_credentials",
                                  .path = "key-auths",
@@ -272,7 +287,8 @@ const struct kg_entity kg_entities[KG_ENTITIES] = {
                           .nested_path = "certificates",
                           .endpoint_key = "snis",
                           .fields = certificate_fields,
-                          .check = kg_check_certificate_pair },
+                          .check = kg_check_certificate_pair,
+                          .rules_json = "[{\"mutually_required\":[\"cert_alt\",\"key_alt\"]}]" },
     [KG_SNIS] = { .id = KG_SNIS,
                   .name = "snis",
                   .path = "snis",

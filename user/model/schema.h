@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The entities and their fields, in one table: the Admin API, the store and (later) declarative files and
- * /schemas all come from it. Entities travel as jansson objects in Kong's shape. Control thread only.
+ * The entities and their fields, in one table: the Admin API, the store, /schemas and (later) declarative
+ * files all come from it. Entities travel as jansson objects in Kong's shape. Control thread only.
  */
 #ifndef KG_MODEL_SCHEMA_H
 #define KG_MODEL_SCHEMA_H
@@ -10,6 +10,8 @@
 #include "base/slice.h"
 
 #include <jansson.h>
+
+struct kg_plugin_type;
 
 enum kg_entity_id {
     KG_SERVICES,
@@ -100,6 +102,7 @@ struct kg_entity {
     void (*expand)(json_t *input, json_t *violations);
     /* Rules over several fields ("at least one of …"): adds to violations. May be NULL. */
     void (*check)(const json_t *entity, json_t *violations);
+    const char *rules_json; /* those of them that Kong has words for, for /schemas: a JSON list, or NULL */
     /* NULL-terminated: fields that are unique only as a whole, null being a value. May be NULL. */
     const char *const *unique_together;
 };
@@ -136,6 +139,12 @@ int kg_schema_apply(const struct kg_entity *entity, enum kg_write write, const j
  * convert by the schema ("true", "80"), the empty string is null. New reference, or NULL with err set.
  */
 json_t *kg_schema_from_form(const struct kg_entity *entity, struct kg_slice body, struct kg_error *err);
+
+/* As Kong's /schemas shows them: {fields: [{name: {type, …}}, …], entity_checks: […]}. New references. An
+ * entity, a plugin in its scopes, and its config alone. */
+json_t *kg_schema_json(const struct kg_entity *entity);
+json_t *kg_plugin_schema_json(const struct kg_plugin_type *type);
+json_t *kg_plugin_config_json(const struct kg_plugin_type *type);
 
 /* Kong's error objects; new references. */
 /* Code 5, HTTP 409. A secret's value is left out. field NULL: for unique_together, value is the object of
