@@ -88,6 +88,13 @@ bool kg_admin_page(struct kg_call *call, struct kg_page *page);
 json_t *kg_admin_page_json(const struct kg_page *page, json_t *list, int64_t after, const char *base,
                            bool repeat_size);
 
+/* Percent-encodes all but RFC 3986's unreserved characters: at most three times as many bytes. */
+void kg_admin_put_escaped(struct kg_writer *w, struct kg_slice text);
+
+/* multipart.c: a body of this type as a form (application/x-www-form-urlencoded), at most three times as
+ * long. False when it is malformed. */
+bool kg_admin_read_multipart(struct kg_slice type, struct kg_slice body, struct kg_writer *out);
+
 /* filter.c: what ?tags= and ?custom_id= ask for, its texts in buf; false when it has answered. */
 bool kg_admin_filter(struct kg_call *call, struct kg_store_filter *filter, char buf[KG_ADMIN_PATH_MAX]);
 /* The tags of it for `next`: at most three times as long as they came. */

@@ -108,6 +108,11 @@ static void put_head(struct kg_writer *w, const struct kg_conn *conn, const stru
         kg_reply_put_allow(w, call->allow);
         KG_PUT(w, "\r\n");
     }
+    if (call->method == KG_METHOD_OPTIONS && call->allow) {
+        KG_PUT(w, "Access-Control-Allow-Methods: ");
+        kg_reply_put_allow(w, call->allow);
+        KG_PUT(w, "\r\nAccess-Control-Allow-Headers: Content-Type\r\n");
+    }
     KG_PUT(w, "X-Keygate-Admin-Latency: ");
     kg_put_u64(w, kg_clock_ms() - conn->started);
     if (!conn->keep_alive)

@@ -100,25 +100,6 @@ bool kg_admin_filter(struct kg_call *call, struct kg_store_filter *filter, char 
            read_custom_id(call, text, filter);
 }
 
-/* All but RFC 3986's unreserved characters escaped. */
-static void put_escaped(struct kg_writer *w, struct kg_slice text)
-{
-    static const char hex[] = "0123456789ABCDEF";
-
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
-        char lower = kg_lower(text.ptr[i]);
-
-        if ((lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c))) {
-            kg_put_char(w, (char)c);
-            continue;
-        }
-        kg_put_char(w, '%');
-        kg_put_char(w, hex[c >> 4]);
-        kg_put_char(w, hex[c & 15]);
-    }
-}
-
 void kg_admin_put_filter(struct kg_writer *w, const struct kg_store_filter *filter)
 {
     if (filter->tag_count > 0)
@@ -126,7 +107,7 @@ void kg_admin_put_filter(struct kg_writer *w, const struct kg_store_filter *filt
     for (size_t i = 0; i < filter->tag_count; i++) {
         if (i > 0)
             kg_put(w, filter->any_tag ? KG_SLICE("/") : KG_SLICE(","));
-        put_escaped(w, filter->tags[i]);
+        kg_admin_put_escaped(w, filter->tags[i]);
     }
 }
 
@@ -166,7 +147,7 @@ void kg_admin_tag(struct kg_call *call)
     base = kg_calloc(1, 3 * tag.len + sizeof("/tags/"));
     w = kg_writer_of(base, 3 * tag.len + sizeof("/tags/") - 1);
     KG_PUT(&w, "/tags/");
-    put_escaped(&w, tag);
+    kg_admin_put_escaped(&w, tag);
     list_tags(call, &tag, base);
     free(base);
 }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "admin/call.h"
 
+#include "base/mem.h"
+
+#include <stdlib.h>
+
 /* The media type without its parameters. */
 static struct kg_slice media_of(struct kg_slice value)
 {
@@ -20,15 +24,32 @@ static bool read_json(struct kg_call *call)
     return false;
 }
 
-static bool read_form(struct kg_call *call)
+static bool read_form(struct kg_call *call, struct kg_slice body)
 {
     struct kg_error err = { "" };
 
-    call->input = kg_schema_from_form(call->resource.entity, call->body, &err);
+    call->input = kg_schema_from_form(call->resource.entity, body, &err);
     if (call->input)
         return true;
     kg_reply_message(call, 400, err.text);
     return false;
+}
+
+/* What it becomes may hold a key, so it does not stay in memory. */
+static bool read_multipart(struct kg_call *call, struct kg_slice type)
+{
+    size_t room = 3 * call->body.len + 1;
+    char *buf = kg_calloc(1, room);
+    struct kg_writer form = kg_writer_of(buf, room);
+    bool good = kg_admin_read_multipart(type, call->body, &form);
+
+    if (!good)
+        kg_reply_message(call, 400, "Cannot parse multipart body");
+    else
+        good = read_form(call, kg_writer_slice(&form));
+    kg_wipe(buf, room);
+    free(buf);
+    return good;
 }
 
 bool kg_admin_read_input(struct kg_call *call)
@@ -50,7 +71,9 @@ bool kg_admin_read_input(struct kg_call *call)
     if (kg_slice_eq_nocase(media_of(type->value), KG_SLICE("application/json")))
         return read_json(call);
     if (kg_slice_eq_nocase(media_of(type->value), KG_SLICE("application/x-www-form-urlencoded")))
-        return read_form(call);
+        return read_form(call, call->body);
+    if (kg_slice_eq_nocase(media_of(type->value), KG_SLICE("multipart/form-data")))
+        return read_multipart(call, type->value);
     kg_reply_empty(call, 415);
     return false;
 }

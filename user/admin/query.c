@@ -58,6 +58,24 @@ static bool decode_offset(struct kg_slice text, int64_t *after)
     return true;
 }
 
+void kg_admin_put_escaped(struct kg_writer *w, struct kg_slice text)
+{
+    static const char hex[] = "0123456789ABCDEF";
+
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        char lower = kg_lower(text.ptr[i]);
+
+        if ((lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c))) {
+            kg_put_char(w, (char)c);
+            continue;
+        }
+        kg_put_char(w, '%');
+        kg_put_char(w, hex[c >> 4]);
+        kg_put_char(w, hex[c & 15]);
+    }
+}
+
 /* A query argument decoded into buf; false when it is not there. What does not fit counts as empty, and so as
  * invalid. */
 static bool query_arg(struct kg_call *call, struct kg_slice name, char *buf, size_t cap,
