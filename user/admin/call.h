@@ -60,6 +60,9 @@ struct kg_call {
 /* router.c: answers the call. */
 void kg_admin_dispatch(struct kg_call *call);
 
+/* router.c: the paths that are not made from the table of entities; a segment "*" stands for any one. */
+void kg_admin_each_fixed(void (*visit)(void *ctx, const char *const segments[KG_ADMIN_SEGMENTS]), void *ctx);
+
 /* input.c: the body into call->input; false when it has answered instead. */
 bool kg_admin_read_input(struct kg_call *call);
 
@@ -134,6 +137,9 @@ void kg_admin_root(struct kg_call *call);
 void kg_admin_status(struct kg_call *call);
 void kg_admin_stats(struct kg_call *call);
 void kg_admin_plugins_enabled(struct kg_call *call);
+
+/* endpoints.c */
+void kg_admin_endpoints(struct kg_call *call);
 
 /* schemas.c */
 bool kg_admin_mean_schema(struct kg_call *call);

@@ -20,6 +20,7 @@ static const struct fixed fixed_paths[] = {
     { { NULL }, { .handle = kg_admin_root, .methods = READ } },
     { { "status" }, { .handle = kg_admin_status, .methods = READ } },
     { { "stats" }, { .handle = kg_admin_stats, .methods = READ } },
+    { { "endpoints" }, { .handle = kg_admin_endpoints, .methods = READ } },
     { { "plugins", "enabled" }, { .handle = kg_admin_plugins_enabled, .methods = READ } },
     { { "plugins", "schema", "*" }, { .handle = kg_admin_plugin_config, .methods = READ } },
     { { "schemas", "*" }, { .handle = kg_admin_schema, .methods = READ, .mean = kg_admin_mean_schema } },
@@ -44,6 +45,12 @@ static const struct fixed fixed_paths[] = {
     { { "upstreams", "*", "targets", "*", "*", "unhealthy" },
       { .handle = kg_admin_target_unhealthy, .methods = SET, .entity = &kg_entities[KG_TARGETS] } },
 };
+
+void kg_admin_each_fixed(void (*visit)(void *ctx, const char *const segments[KG_ADMIN_SEGMENTS]), void *ctx)
+{
+    for (size_t i = 0; i < sizeof(fixed_paths) / sizeof(fixed_paths[0]); i++)
+        visit(ctx, fixed_paths[i].segments);
+}
 
 static int hex_value(char c)
 {

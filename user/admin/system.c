@@ -2,13 +2,24 @@
 /* What keygate says about itself: /, /status, /stats, /plugins/enabled. */
 #include "admin/call.h"
 
+#include "base/uuid.h"
 #include "keygate/version.h"
 
 #include <unistd.h>
 
+/* One for each run, as a Kong node has that is told none. */
+static const char *node_id(void)
+{
+    static char id[KG_UUID_TEXT];
+
+    if (!id[0])
+        kg_uuid_random(id);
+    return id;
+}
+
 void kg_admin_root(struct kg_call *call)
 {
-    json_t *available = json_object();
+    json_t *available = json_object(), *enabled = kg_store_plugin_names(call->parts->store);
     char host[256] = "";
     const struct kg_plugin_type *type;
 
@@ -17,10 +28,16 @@ void kg_admin_root(struct kg_call *call)
     for (size_t i = 0; (type = kg_plugin_at(i)); i++)
         json_object_set_new(available, type->name,
                             json_pack("{s:s,s:i}", "version", KG_VERSION, "priority", type->priority));
+    if (!enabled) {
+        json_decref(available);
+        kg_reply_message(call, 500, "the database cannot be read");
+        return;
+    }
     kg_reply_json(call, 200,
-                  json_pack("{s:s,s:s,s:s,s:{s:i},s:{s:o}}", "version", KG_VERSION, "tagline",
-                            "Welcome to keygate", "hostname", host, "pids", "master", (int)getpid(),
-                            "plugins", "available_on_server", available));
+                  json_pack("{s:s,s:s,s:s,s:s,s:{s:i},s:{s:o,s:o}}", "version", KG_VERSION, "tagline",
+                            "Welcome to keygate", "hostname", host, "node_id", node_id(), "pids", "master",
+                            (int)getpid(), "plugins", "available_on_server", available, "enabled_in_cluster",
+                            enabled));
 }
 
 void kg_admin_plugins_enabled(struct kg_call *call)

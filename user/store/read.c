@@ -257,6 +257,24 @@ json_t *kg_store_list_some(struct kg_store *store, enum kg_entity_id entity,
     return read_page(store, &kg_entities[entity], &chosen, size, after);
 }
 
+json_t *kg_store_plugin_names(struct kg_store *store)
+{
+    json_t *names = json_array();
+    struct kg_sql sql;
+    sqlite3_stmt *stmt;
+
+    store->unreadable = false;
+    kg_sql_start(&sql, "SELECT DISTINCT name FROM plugins ORDER BY name");
+    stmt = prepare(store, &sql);
+    while (stmt && next_row(store, stmt) == SQLITE_ROW)
+        json_array_append_new(names, json_string((const char *)sqlite3_column_text(stmt, 0)));
+    sqlite3_finalize(stmt);
+    if (!store->unreadable)
+        return names;
+    json_decref(names);
+    return NULL;
+}
+
 static int end_load(struct kg_store *store, sqlite3_stmt *stmt, int step, struct kg_error *err)
 {
     int rc = step == SQLITE_DONE ? 0 : kg_db_error(store, err, "load entities");

@@ -124,6 +124,9 @@ json_t *kg_store_list_some(struct kg_store *store, enum kg_entity_id entity,
  * NULL: of all tags. Otherwise as kg_store_list. */
 json_t *kg_store_list_tags(struct kg_store *store, const struct kg_slice *tag, size_t size, int64_t *after);
 
+/* The names of the plugins that are there, none twice: a new array, or NULL when the disk cannot be read. */
+json_t *kg_store_plugin_names(struct kg_store *store);
+
 /* Bans, so that they survive a reboot and a repeat offender is known. Times are wall-clock seconds. expires 0
  * = never. */
 struct kg_ban_record {
