@@ -3,6 +3,7 @@
 #include "keyctl/keyctl.h"
 
 const struct action *const actions[] = {
+    &convert_action,
     &status_action,
     &stats_action,
     NULL,

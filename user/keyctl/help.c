@@ -22,7 +22,8 @@ static void help_all(void)
     fputs("\nVerbs: create, list, get, update, delete; of an upstream also health.\n", stdout);
     fputs(common, stdout);
     fputs("  --version            print the version\n\n"
-          "Exit status: 0 done, 1 refused by the daemon, 2 wrong usage, 3 daemon not reachable.\n\n"
+          "Exit status: 0 done, 1 refused by the daemon, 2 wrong usage, 3 daemon not reachable,\n"
+          "4 done but for what was listed (convert).\n\n"
           "Example:\n"
           "  keyctl service create --name httpbin --url http://127.0.0.1:8000\n"
           "  keyctl route create --service httpbin --name anything --paths /anything\n"

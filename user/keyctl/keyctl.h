@@ -16,7 +16,7 @@
 #define KG_CTL_SOCKET "/run/keygate/admin.sock"
 
 /* Exit statuses. */
-enum { KG_CTL_DONE = 0, KG_CTL_REFUSED = 1, KG_CTL_USAGE = 2, KG_CTL_UNREACHABLE = 3 };
+enum { KG_CTL_DONE = 0, KG_CTL_REFUSED = 1, KG_CTL_USAGE = 2, KG_CTL_UNREACHABLE = 3, KG_CTL_PARTLY = 4 };
 
 enum verb { VERB_CREATE, VERB_LIST, VERB_GET, VERB_UPDATE, VERB_DELETE, VERB_HEALTH, VERBS };
 
@@ -107,7 +107,7 @@ struct action {
 };
 
 extern const struct action *const actions[]; /* ended by NULL */
-extern const struct action status_action, stats_action;
+extern const struct action convert_action, status_action, stats_action;
 
 const struct action *find_action(const char *name);
 
@@ -173,6 +173,7 @@ void print_table(const struct noun *noun, enum verb verb, const json_t *rows);
 void print_flat(const json_t *object);
 /* Prints text with control bytes as '?'. */
 void print_safe(FILE *out, const char *text);
+int write_yaml(FILE *out, const json_t *value);
 int print_yaml(const json_t *value);
 
 #endif

@@ -44,10 +44,17 @@ static bool emit_scalar(yaml_emitter_t *emitter, const char *text, size_t len, y
         yaml_scalar_event_initialize(&event, NULL, NULL, yaml_text(text), (int)len, 1, 1, style));
 }
 
+/* A regex, or a ${{ env "X" }} that is looked for before YAML is read, stays as it is in single quotes. */
+static yaml_scalar_style_t style_of(const char *text)
+{
+    if (!needs_quotes(text))
+        return YAML_ANY_SCALAR_STYLE;
+    return strpbrk(text, "\\\"") ? YAML_SINGLE_QUOTED_SCALAR_STYLE : YAML_DOUBLE_QUOTED_SCALAR_STYLE;
+}
+
 static bool emit_string(yaml_emitter_t *emitter, const char *text, size_t len)
 {
-    return emit_scalar(emitter, text, len,
-                       needs_quotes(text) ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_ANY_SCALAR_STYLE);
+    return emit_scalar(emitter, text, len, style_of(text));
 }
 
 /* Numbers, true, false, null: as JSON writes them. */
@@ -117,7 +124,7 @@ static bool emit_document(yaml_emitter_t *emitter, const json_t *value)
            yaml_emitter_flush(emitter);
 }
 
-int print_yaml(const json_t *value)
+int write_yaml(FILE *out, const json_t *value)
 {
     yaml_emitter_t emitter;
     bool done;
@@ -126,7 +133,7 @@ int print_yaml(const json_t *value)
         fputs("keyctl: no memory for YAML\n", stderr);
         return KG_CTL_REFUSED;
     }
-    yaml_emitter_set_output_file(&emitter, stdout);
+    yaml_emitter_set_output_file(&emitter, out);
     yaml_emitter_set_unicode(&emitter, 1);
     yaml_emitter_set_width(&emitter, -1);
     done = emit_document(&emitter, value);
@@ -134,4 +141,9 @@ int print_yaml(const json_t *value)
         fprintf(stderr, "keyctl: cannot write YAML: %s\n", emitter.problem ? emitter.problem : "unknown");
     yaml_emitter_delete(&emitter);
     return done ? KG_CTL_DONE : KG_CTL_REFUSED;
+}
+
+int print_yaml(const json_t *value)
+{
+    return write_yaml(stdout, value);
 }
