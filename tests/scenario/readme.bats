@@ -6,7 +6,8 @@
 
 load helper
 
-PAGES=(README.md docs/keyctl.md docs/admin-api.md docs/guard.md docs/operating.md docs/internals.md docs/testing.md docs/benchmarks.md)
+PAGES=(README.md docs/keyctl.md docs/admin-api.md docs/guard.md docs/operating.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
+    docs/benchmarks.md)
 
 setup_file()
 {
@@ -138,6 +139,10 @@ has_target()
 
 @test "docs/operating.md" {
     run_page docs/operating.md
+}
+
+@test "docs/migrating-from-apisix.md" {
+    run_page docs/migrating-from-apisix.md
 }
 
 # in_page PAGE WORD...: each stands in the page in backticks.
