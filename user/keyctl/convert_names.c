@@ -254,11 +254,11 @@ static bool is_plain_path(struct kg_slice path)
 static void put_quoted(struct kg_writer *w, struct kg_slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (!is_name_byte((unsigned char)text.ptr[i]) && text.ptr[i] != '/' && text.ptr[i] != '%')
+        char byte = text.ptr[i];
+
+        if (byte == '.' || (!is_name_byte((unsigned char)byte) && byte != '/' && byte != '%'))
             kg_put_char(w, '\\');
-        else if (text.ptr[i] == '.')
-            kg_put_char(w, '\\');
-        kg_put_char(w, text.ptr[i]);
+        kg_put_char(w, byte);
     }
 }
 
