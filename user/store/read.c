@@ -268,7 +268,7 @@ json_t *kg_store_plugin_names(struct kg_store *store)
     stmt = prepare(store, &sql);
     while (stmt && next_row(store, stmt) == SQLITE_ROW)
         json_array_append_new(names, json_string((const char *)sqlite3_column_text(stmt, 0)));
-    sqlite3_finalize(stmt);
+    kg_sql_done(store, stmt);
     if (!store->unreadable)
         return names;
     json_decref(names);
