@@ -9,9 +9,8 @@ static json_t *values_of(const char *comparison, const struct node *value)
 {
     json_t *values;
 
-    if (strcmp(comparison, "==") == 0 && value->kind == NODE_SCALAR)
-        values = make_texts(value);
-    else if (strcasecmp(comparison, "in") == 0 && value->kind == NODE_LIST)
+    if ((strcmp(comparison, "==") == 0 && value->kind == NODE_SCALAR) ||
+        (strcasecmp(comparison, "in") == 0 && value->kind == NODE_LIST))
         values = make_texts(value);
     else if (strcmp(comparison, "~*") == 0 && node_text(value))
         return json_pack("[o]", json_sprintf("~*%s", node_text(value)));
