@@ -35,6 +35,7 @@ struct kg_resource {
         *parent; /* /parent/{parent_ref}/entity…, or the one whose foreign field `link` leads to entity */
     struct kg_slice parent_ref;
     const struct kg_field *link; /* the foreign field that joins the two */
+    bool no_dry_run;             /* its writes cannot be tried */
 };
 
 struct kg_call {
@@ -51,6 +52,7 @@ struct kg_call {
     char decoded[KG_ADMIN_PATH_MAX];
     struct kg_resource resource;
     json_t *input; /* the body as an object; NULL for methods without one */
+    bool dry_run;  /* ?dry_run=1 of a write: it is checked and answered, and nothing changes */
     /* The answer. json NULL: no body. */
     unsigned status;
     json_t *json;
@@ -104,6 +106,13 @@ bool kg_admin_filter(struct kg_call *call, struct kg_store_filter *filter, char 
 void kg_admin_put_filter(struct kg_writer *w, const struct kg_store_filter *filter);
 void kg_admin_tags(struct kg_call *call);
 void kg_admin_tag(struct kg_call *call);
+
+/* dry_run.c: reads ?dry_run= into the call; false when it has answered instead. */
+bool kg_admin_read_dry_run(struct kg_call *call);
+/* What a write that was only tried would have answered; takes over object. */
+void kg_admin_reply_tried(struct kg_call *call, unsigned status, json_t *object);
+/* What a DELETE would take away. */
+void kg_admin_reply_tried_delete(struct kg_call *call, const char *id);
 
 /* entities.c */
 void kg_admin_collection(struct kg_call *call);

@@ -133,6 +133,10 @@ static void commit(struct kg_call *call, const struct kg_entity *entity, json_t 
         refuse(call, problem, &err);
         return;
     }
+    if (call->dry_run) {
+        kg_admin_reply_tried(call, status, object);
+        return;
+    }
     object = kg_admin_take_children(call, entity, object);
     call->parts->publish(call->parts->ctx);
     kg_reply_json(call, status, object);
@@ -200,6 +204,10 @@ static void delete_entity(struct kg_call *call, const json_t *old)
 
     if (kg_store_delete(call->parts->store, entity->id, id_of(old), &problem, &err) < 0) {
         refuse(call, problem, &err);
+        return;
+    }
+    if (call->dry_run) {
+        kg_admin_reply_tried_delete(call, id_of(old));
         return;
     }
     kg_model_remove(call->parts->model, entity->id, id_of(old));

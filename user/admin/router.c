@@ -29,21 +29,40 @@ static const struct fixed fixed_paths[] = {
     { { "schemas", "plugins", "*" }, { .handle = kg_admin_plugin_schema, .methods = READ } },
     { { "tags" }, { .handle = kg_admin_tags, .methods = READ } },
     { { "tags", "*" }, { .handle = kg_admin_tag, .methods = READ } },
-    { { "bans" }, { .handle = kg_admin_bans, .methods = READ | CREATE, .entity = &kg_admin_ban_entity } },
-    { { "bans", "*" }, { .handle = kg_admin_ban, .methods = READ | REMOVE } },
+    { { "bans" },
+      { .handle = kg_admin_bans,
+        .methods = READ | CREATE,
+        .entity = &kg_admin_ban_entity,
+        .no_dry_run = true } },
+    { { "bans", "*" }, { .handle = kg_admin_ban, .methods = READ | REMOVE, .no_dry_run = true } },
     { { "allow" },
-      { .handle = kg_admin_allows, .methods = READ | CREATE, .entity = &kg_admin_allow_entity } },
-    { { "allow", "*" }, { .handle = kg_admin_allowed, .methods = REMOVE } },
+      { .handle = kg_admin_allows,
+        .methods = READ | CREATE,
+        .entity = &kg_admin_allow_entity,
+        .no_dry_run = true } },
+    { { "allow", "*" }, { .handle = kg_admin_allowed, .methods = REMOVE, .no_dry_run = true } },
     { { "upstreams", "*", "health" }, { .handle = kg_admin_upstream_health, .methods = READ } },
     { { "upstreams", "*", "targets", "all" }, { .handle = kg_admin_all_targets, .methods = READ } },
     { { "upstreams", "*", "targets", "*", "healthy" },
-      { .handle = kg_admin_target_healthy, .methods = SET, .entity = &kg_entities[KG_TARGETS] } },
+      { .handle = kg_admin_target_healthy,
+        .methods = SET,
+        .entity = &kg_entities[KG_TARGETS],
+        .no_dry_run = true } },
     { { "upstreams", "*", "targets", "*", "unhealthy" },
-      { .handle = kg_admin_target_unhealthy, .methods = SET, .entity = &kg_entities[KG_TARGETS] } },
+      { .handle = kg_admin_target_unhealthy,
+        .methods = SET,
+        .entity = &kg_entities[KG_TARGETS],
+        .no_dry_run = true } },
     { { "upstreams", "*", "targets", "*", "*", "healthy" },
-      { .handle = kg_admin_target_healthy, .methods = SET, .entity = &kg_entities[KG_TARGETS] } },
+      { .handle = kg_admin_target_healthy,
+        .methods = SET,
+        .entity = &kg_entities[KG_TARGETS],
+        .no_dry_run = true } },
     { { "upstreams", "*", "targets", "*", "*", "unhealthy" },
-      { .handle = kg_admin_target_unhealthy, .methods = SET, .entity = &kg_entities[KG_TARGETS] } },
+      { .handle = kg_admin_target_unhealthy,
+        .methods = SET,
+        .entity = &kg_entities[KG_TARGETS],
+        .no_dry_run = true } },
 };
 
 void kg_admin_each_fixed(void (*visit)(void *ctx, const char *const segments[KG_ADMIN_SEGMENTS]), void *ctx)
@@ -216,7 +235,11 @@ void kg_admin_dispatch(struct kg_call *call)
     }
     if (call->resource.mean && !call->resource.mean(call))
         return;
-    if (takes_body(call->method) && !kg_admin_read_input(call))
+    if (!kg_admin_read_dry_run(call) || (takes_body(call->method) && !kg_admin_read_input(call)))
         return;
+    if (call->dry_run)
+        kg_store_rehearse(call->parts->store, true);
     call->resource.handle(call);
+    if (call->dry_run)
+        kg_store_rehearse(call->parts->store, false);
 }

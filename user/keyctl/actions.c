@@ -49,7 +49,7 @@ static int run_stats(const struct command *command)
 {
     static const struct noun shown = { .name = "stats", .columns = stats_columns };
 
-    return list(command, &shown, "/stats");
+    return list_all(command, &shown, "/stats");
 }
 
 const struct action stats_action = {

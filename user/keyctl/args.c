@@ -87,46 +87,67 @@ static bool find_key_file(const struct noun *noun)
     return false;
 }
 
-const struct flag *flags_of(const struct command *command)
-{
-    static const struct flag none = { 0 };
+/* What every noun's verbs have. */
+static const struct flag verb_flags[] = {
+    { "dry-run", FLAG_SWITCH, ON_WRITE | ON(VERB_DELETE), NULL,
+      "check all, print what it would do, and change nothing" },
+    { "yes", FLAG_SWITCH, ON(VERB_DELETE), NULL, "do not ask first", .letter = 'y' },
+    { 0 },
+};
 
-    if (command->noun)
-        return command->noun->flags;
-    return command->action && command->action->flags ? command->action->flags : &none;
+static bool takes_flag(const struct command *command, const struct flag *flag)
+{
+    if (command->action)
+        return true;
+    return (flag->verbs & ON(command->verb)) && !(command->noun->no_dry_run && flag == verb_flags);
 }
 
-bool takes_flag(const struct command *command, const struct flag *flag)
+const struct flag *nth_flag(const struct command *command, size_t n)
 {
-    return command->action || (flag->verbs & ON(command->verb));
+    const struct flag *tables[] = { command->action ? command->action->flags : command->noun->flags,
+                                    command->action ? NULL : verb_flags };
+
+    for (size_t i = 0; i < 2; i++) {
+        for (const struct flag *flag = tables[i]; flag && flag->name; flag++) {
+            if (takes_flag(command, flag) && n-- == 0)
+                return flag;
+        }
+    }
+    return NULL;
 }
 
-/* By its name, or by its letter. */
+/* By its name, or, with a NULL name, by its letter. */
 static const struct flag *find_flag(const struct command *command, const char *name, char letter)
 {
-    for (const struct flag *flag = flags_of(command); flag->name; flag++) {
-        if (takes_flag(command, flag) && (letter ? flag->letter == letter : strcmp(flag->name, name) == 0))
+    const struct flag *flag;
+
+    for (size_t i = 0; (flag = nth_flag(command, i)) != NULL; i++) {
+        if (name ? strcmp(flag->name, name) == 0 : flag->letter == letter)
             return flag;
     }
     return NULL;
 }
 
+/* Those of all commands. */
+static const char *const common_flags[] = { "output", "socket", "help", "version" };
+
 static int unknown_flag(const struct command *command, const char *name)
 {
     char call[64];
     const char *nearest = NULL;
+    const struct flag *flag;
     unsigned best = 4;
 
     snprintf(call, sizeof(call), "%s%s%s", command->action ? command->action->name : command->noun->name,
              command->action ? "" : " ", command->action ? "" : verb_names[command->verb]);
-    if ((strcmp(name, "key") == 0 || strcmp(name, "key-alt") == 0) && command->noun &&
+    if ((strcmp(name, "key") == 0 || strcmp(name, "key-alt") == 0) && !command->action &&
         find_key_file(command->noun))
         return usage_error("a key is never an argument, where every user of this machine could read it; "
                            "use --key-file FILE, or --key-file - and give it on standard input");
-    for (const struct flag *flag = flags_of(command); flag->name; flag++) {
-        if (takes_flag(command, flag))
-            consider(name, flag->name, &best, &nearest);
-    }
+    for (size_t i = 0; (flag = nth_flag(command, i)) != NULL; i++)
+        consider(name, flag->name, &best, &nearest);
+    for (size_t i = 0; i < sizeof(common_flags) / sizeof(common_flags[0]); i++)
+        consider(name, common_flags[i], &best, &nearest);
     if (nearest)
         return usage_error("%s has no flag --%s; did you mean --%s?", call, name, nearest);
     return usage_error("%s has no flag --%s; see keyctl %s --help", call, name, call);
@@ -192,6 +213,11 @@ static int take_field(struct args *args, struct command *command, const struct f
         value = take_value(args, name, equals);
     if (flag->kind != FLAG_SWITCH && !value)
         return KG_CTL_USAGE;
+    if (command->noun && flag->kind == FLAG_SWITCH) {
+        command->dry_run |= flag == &verb_flags[0];
+        command->yes |= flag == &verb_flags[1];
+        return 0;
+    }
     if (locates(command, flag))
         return take_parent(command, flag, value);
     return set_value(command->fields, flag, value, &err) < 0 ? usage_error("%s", err.text) : 0;
@@ -345,11 +371,12 @@ static int check_call(const struct command *command)
 
 static int check_action(const struct command *command)
 {
+    const struct flag *flag;
     char name[64];
 
     if (command->word_count < command->action->least_words)
         return usage_error("%s needs %s", command->action->name, command->action->argument);
-    for (const struct flag *flag = flags_of(command); flag->name; flag++) {
+    for (size_t i = 0; (flag = nth_flag(command, i)) != NULL; i++) {
         field_name(flag, name);
         if (flag->required && !json_object_get(command->fields, name))
             return usage_error("%s needs --%s %s", command->action->name, flag->name, flag->value);

@@ -7,6 +7,7 @@
 #define REF_MAX      1024 /* of a name in the command line; encoded three times as long */
 #define PATH_MAX_LEN 8192
 #define PAGE         "size=1000"
+#define DRY_RUN      "?dry_run=1"
 
 /* "Not found" alone would not say what. */
 static void print_missing(const struct command *command)
@@ -60,6 +61,15 @@ static void print_json(const json_t *json)
 {
     json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
     fputc('\n', stdout);
+}
+
+int show_object(const struct command *command, const json_t *object)
+{
+    if (command->output == OUTPUT_TABLE)
+        print_flat(object);
+    if (command->output == OUTPUT_JSON)
+        print_json(object);
+    return command->output == OUTPUT_YAML ? print_yaml(object) : KG_CTL_DONE;
 }
 
 static int show_one(const struct command *command, const json_t *entity)
@@ -129,7 +139,7 @@ static int fetch_all(const struct command *command, const char *path, json_t **a
     return rc;
 }
 
-int list(const struct command *command, const struct noun *noun, const char *path)
+int list_all(const struct command *command, const struct noun *noun, const char *path)
 {
     json_t *all;
     int rc = fetch_all(command, path, &all);
@@ -144,17 +154,50 @@ int list(const struct command *command, const struct noun *noun, const char *pat
  * At its top level the API answers 204 also when there is nothing to delete. For a person a mistyped name is
  * a mistake, so look first.
  */
+static int look_first(const struct command *command, const char *path)
+{
+    json_t *json = NULL;
+    int rc = KG_CTL_DONE;
+
+    if (command->parent || command->noun->missing_is_404)
+        return rc;
+    rc = request(command, "GET", path, NULL, &json);
+    json_decref(json);
+    return rc;
+}
+
+/* What it would take away: tried, printed or asked about. */
+static int try_delete(const struct command *command, const char *path)
+{
+    char url[PATH_MAX_LEN + 32];
+    json_t *json = NULL;
+    int rc = KG_CTL_DONE;
+
+    snprintf(url, sizeof(url), "%s%s", path, DRY_RUN);
+    if (!command->noun->no_dry_run)
+        rc = request(command, "DELETE", url, NULL, &json);
+    if (rc == 0 && !command->dry_run)
+        rc = confirm_delete(command, json);
+    else if (rc == 0 && command->output != OUTPUT_TABLE)
+        rc = show_object(command, json);
+    else if (rc == 0) {
+        fputs("would delete ", stdout);
+        print_deletes(stdout, command, json);
+        fputc('\n', stdout);
+    }
+    json_decref(json);
+    return rc;
+}
+
 static int delete_one(const struct command *command, const char *path)
 {
     json_t *json;
-    int rc;
+    int rc = look_first(command, path);
 
-    if (!command->parent && !command->noun->missing_is_404) {
-        rc = request(command, "GET", path, NULL, &json);
-        json_decref(json);
-        if (rc != 0)
-            return rc;
-    }
+    if (rc == 0 && (command->dry_run || must_confirm(command)))
+        rc = try_delete(command, path);
+    if (rc != 0 || command->dry_run)
+        return rc;
     rc = request(command, "DELETE", path, NULL, &json);
     json_decref(json);
     if (rc == 0 && command->output == OUTPUT_TABLE) {
@@ -169,36 +212,31 @@ static int run_noun(const struct command *command)
 {
     static const char *const methods[VERBS] = { "POST", "GET", "GET", "PATCH", "DELETE", "GET" };
     bool writes = ON_WRITE & ON(command->verb);
-    char path[PATH_MAX_LEN];
+    char path[PATH_MAX_LEN], url[PATH_MAX_LEN + 32];
     json_t *json;
     int rc = collection_path(command, path);
 
     if (rc != 0)
         return rc;
     if (command->verb == VERB_LIST)
-        return list(command, command->noun, path);
+        return list_all(command, command->noun, path);
     if (ON_NAMED & ON(command->verb))
         put_segment(path, sizeof(path), command->argument);
     if (command->verb == VERB_DELETE)
         return delete_one(command, path);
     if (command->verb == VERB_HEALTH) {
         put_segment(path, sizeof(path), "health");
-        return list(command, &health_noun, path);
+        return list_all(command, &health_noun, path);
     }
-    rc = request(command, methods[command->verb], path, writes ? command->fields : NULL, &json);
+    snprintf(url, sizeof(url), "%s%s", path, command->dry_run ? DRY_RUN : "");
+    rc = request(command, methods[command->verb], url, writes ? command->fields : NULL, &json);
     if (rc == 0)
         rc = show_one(command, json);
+    fflush(stdout);
+    if (rc == 0 && command->dry_run)
+        fputs("keyctl: a dry run: nothing was changed\n", stderr);
     json_decref(json);
     return rc;
-}
-
-int show_object(const struct command *command, const json_t *object)
-{
-    if (command->output == OUTPUT_TABLE)
-        print_flat(object);
-    if (command->output == OUTPUT_JSON)
-        print_json(object);
-    return command->output == OUTPUT_YAML ? print_yaml(object) : KG_CTL_DONE;
 }
 
 int run_command(const struct command *command)

@@ -36,10 +36,8 @@ static void help_all(void)
 static void help_call(const struct noun *noun, enum verb verb)
 {
     bool argument = (ON_NAMED & ON(verb)) || (verb == VERB_CREATE && noun->create_field);
-    bool flags = false;
+    bool flags = nth_flag(&(struct command){ .noun = noun, .verb = verb }, 0) != NULL;
 
-    for (const struct flag *flag = noun->flags; flag->name; flag++)
-        flags |= (flag->verbs & ON(verb)) != 0;
     printf("  keyctl %s %s%s%s%s\n", noun->name, verb_names[verb], argument ? " " : "",
            argument ? noun->argument : "", flags ? " [--flags]" : "");
 }
@@ -68,17 +66,20 @@ static void help_noun(const struct noun *noun)
 /* The flags that go with it, one a line. */
 static void help_flags(const struct command *command)
 {
-    for (const struct flag *flag = flags_of(command); flag->name; flag++) {
+    const struct flag *flag;
+
+    for (size_t i = 0; (flag = nth_flag(command, i)) != NULL; i++) {
         bool needed =
             flag->required && (command->action || command->verb == VERB_CREATE || command->noun->nested_only);
-        char left[64];
+        char left[96];
 
-        if (!takes_flag(command, flag))
-            continue;
         snprintf(left, sizeof(left), "%s%s--%s%s%s", flag->letter ? (char[]){ '-', flag->letter, '\0' } : "",
                  flag->letter ? ", " : "", flag->name, flag->value ? " " : "",
                  flag->value ? flag->value : "");
-        printf("  %-28s %s%s\n", left, flag->help, needed ? " (needed)" : "");
+        if (strlen(left) > 28)
+            printf("  %s\n  %-28s %s%s\n", left, "", flag->help, needed ? " (needed)" : "");
+        else
+            printf("  %-28s %s%s\n", left, flag->help, needed ? " (needed)" : "");
     }
 }
 

@@ -82,6 +82,7 @@ struct noun {
     bool missing_is_404; /* DELETE of what is not there says so by itself */
     bool by_id;          /* only an id is accepted: its other name is a secret */
     bool nested_only;    /* it has no collection of its own: its parent is always named */
+    bool no_dry_run;     /* the daemon cannot try its writes */
 };
 
 extern const struct noun nouns[]; /* ended by a NULL name */
@@ -118,7 +119,7 @@ struct command {
     const struct noun *noun;     /* NULL: an action, or help */
     const struct action *action; /* NULL: a noun, or help */
     enum verb verb;              /* VERBS: none */
-    bool help, version;
+    bool help, version, dry_run, yes;
     const char *argument; /* of a noun's verb */
     const char **words;   /* owned: the arguments of an action */
     size_t word_count;
@@ -132,10 +133,9 @@ struct command {
 /* args.c: 0, or KG_CTL_USAGE after having said why on standard error. release_command in both cases. */
 int parse_command(int argc, char **argv, struct command *command);
 void release_command(struct command *command);
-/* Whether the flag belongs to this command. */
-bool takes_flag(const struct command *command, const struct flag *flag);
-/* The flags of its noun or its action, ended by a NULL name. */
-const struct flag *flags_of(const struct command *command);
+/* The flags that this command takes, one after the other; NULL behind the last. Without those of all commands
+ * (-o, --socket, --help). */
+const struct flag *nth_flag(const struct command *command, size_t n);
 /* Prints "keyctl: " and the sentence; returns KG_CTL_USAGE. */
 int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -164,9 +164,22 @@ int run_command(const struct command *command);
 int request(const struct command *command, const char *method, const char *path, const json_t *body,
             json_t **json);
 /* Lists all pages of a path, with the columns of noun. */
-int list(const struct command *command, const struct noun *noun, const char *path);
+int list_all(const struct command *command, const struct noun *noun, const char *path);
 /* Prints an object as -o wants it; as a table: one line for each leaf. */
 int show_object(const struct command *command, const json_t *object);
+
+/* screen.c: columns of the terminal that the output goes to, or 0 when it goes elsewhere. */
+size_t screen_width(void);
+bool takes_colour(FILE *out);
+/* Columns that UTF-8 takes; how many bytes of it fit into so many columns. */
+size_t text_width(const char *text);
+size_t text_fitting(const char *text, size_t columns);
+
+/* confirm.c: of the daemon's answer to a DELETE that was only tried (or NULL). */
+void print_deletes(FILE *out, const struct command *command, const json_t *answer);
+bool must_confirm(const struct command *command);
+/* Asks: 0, or KG_CTL_REFUSED after having said that nothing was deleted. */
+int confirm_delete(const struct command *command, const json_t *answer);
 
 /* output.c, yaml.c */
 void print_table(const struct noun *noun, enum verb verb, const json_t *rows);

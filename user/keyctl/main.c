@@ -4,6 +4,7 @@
 #include "keygate/version.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <signal.h>
 
 /* A pipe that was closed or a full disk must not look like success. */
@@ -21,6 +22,7 @@ int main(int argc, char **argv)
     int rc;
 
     json_object_seed(0);
+    setlocale(LC_CTYPE, "C.UTF-8"); /* what the daemon says is UTF-8, whatever the user's files are in */
     signal(SIGPIPE, SIG_IGN);
     rc = parse_command(argc, argv, &command);
     if (rc == 0 && command.version)

@@ -161,8 +161,8 @@ static const struct column consumer_columns[] = {
     { "USERNAME", "username" }, { "CUSTOM_ID", "custom_id" }, { "CREATED", "created_at", COLUMN_TIME }, { "ID", "id" }, { 0 },
 };
 static const struct column key_columns[] = {
-    { "KEY", "key", COLUMN_PLAIN, true }, { "ID", "id" }, { "CONSUMER", "consumer.id" }, { "TTL", "ttl", COLUMN_FOREVER },
-    { "CREATED", "created_at", COLUMN_TIME }, { 0 },
+    { "KEY", "key", COLUMN_PLAIN, true }, { "TTL", "ttl", COLUMN_FOREVER }, { "CREATED", "created_at", COLUMN_TIME },
+    { "CONSUMER", "consumer.id" }, { "ID", "id" }, { 0 },
 };
 static const struct column jwt_columns[] = {
     { "KEY", "key" }, { "ALGORITHM", "algorithm" }, { "SECRET", "secret", COLUMN_PLAIN, true }, { "ID", "id" },
@@ -174,7 +174,7 @@ static const struct column acl_columns[] = {
 };
 static const struct column plugin_columns[] = {
     { "NAME", "name" }, { "INSTANCE", "instance_name" }, { "SCOPE", "", COLUMN_SCOPE }, { "ENABLED", "enabled" },
-    { "ID", "id" }, { "CONFIG", "config" }, { 0 },
+    { "CONFIG", "config" }, { "ID", "id" }, { 0 },
 };
 static const struct column certificate_columns[] = {
     { "SNIS", "snis" }, { "TAGS", "tags" }, { "CREATED", "created_at", COLUMN_TIME }, { "ID", "id" }, { 0 },
@@ -250,11 +250,11 @@ const struct noun nouns[] = {
       .summary = "an address that an upstream's requests go to", .flags = target_flags, .columns = target_columns,
       .examples = { "127.0.0.1:8000 --upstream pool --weight 50", "--upstream pool", "127.0.0.1:8000 --upstream pool",
                     "127.0.0.1:8000 --upstream pool --weight 0", "127.0.0.1:8000 --upstream pool" } },
-    { .name = "ban", .collection = "bans", .argument = "ADDRESS", .create_field = "address", .missing_is_404 = true,
+    { .name = "ban", .collection = "bans", .argument = "ADDRESS", .create_field = "address", .missing_is_404 = true, .no_dry_run = true,
       .verbs = ON(VERB_CREATE) | ON(VERB_LIST) | ON(VERB_GET) | ON(VERB_DELETE),
       .summary = "a source whose packets are dropped", .flags = ban_flags, .columns = ban_columns,
       .examples = { "192.0.2.7 --ttl 5m", "", "192.0.2.7", NULL, "192.0.2.7" } },
-    { .name = "allow", .collection = "allow", .argument = "NETWORK", .create_field = "network", .missing_is_404 = true,
+    { .name = "allow", .collection = "allow", .argument = "NETWORK", .create_field = "network", .missing_is_404 = true, .no_dry_run = true,
       .verbs = ON(VERB_CREATE) | ON(VERB_LIST) | ON(VERB_DELETE),
       .summary = "a network that is never banned", .flags = allow_flags, .columns = allow_columns,
       .examples = { "10.0.0.0/8 --comment office", "", NULL, NULL, "10.0.0.0/8" } },

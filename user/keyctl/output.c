@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Tables for people: plain ASCII, columns as wide as their widest cell. */
+/* Tables for people: columns as wide as their widest cell, or as the terminal lets them be. */
 #include "keyctl/keyctl.h"
 
 #include "base/mem.h"
@@ -9,6 +9,7 @@
 
 #define COLUMNS_MAX 16
 #define GAP         2
+#define CELL_MIN    6 /* what is left of a cell that is cut */
 
 /* A terminal obeys control bytes; names that strangers chose must not reach it with any. C1 controls (U+0080
  * to U+009F) count. */
@@ -20,16 +21,6 @@ void print_safe(FILE *out, const char *text)
         fputc(*c < 0x20 || *c == 0x7f || c1 ? '?' : *c, out);
         c += c1;
     }
-}
-
-/* Columns of a terminal, near enough: one for each character. */
-static size_t width_of(const char *text)
-{
-    size_t width = 0;
-
-    for (; *text; text++)
-        width += (*text & 0xc0) != 0x80;
-    return width;
 }
 
 static const json_t *look_up(const json_t *row, const char *path)
@@ -143,15 +134,38 @@ static char *cell_text(const struct column *column, const json_t *row)
     return plain_text(value);
 }
 
+static void print_fill(size_t count)
+{
+    for (; count > 0; count--)
+        fputc(' ', stdout);
+}
+
+/* What is wider than its column ends in an ellipsis. */
+static void print_cut(const char *text, size_t width)
+{
+    size_t len = text_fitting(text, width - 1);
+    char *start = kg_strdup(text);
+
+    start[len] = '\0';
+    print_safe(stdout, start);
+    fputs("…", stdout);
+    print_fill(width - 1 - text_width(start));
+    free(start);
+}
+
+/* width 0: as wide as it is. */
 static void print_cell(const char *text, size_t width, bool last)
 {
-    size_t fill = last ? 0 : width + GAP - width_of(text);
+    size_t own = text_width(text);
 
-    print_safe(stdout, text);
-    for (; fill > 0; fill--)
-        fputc(' ', stdout);
+    if (width > 0 && own > width)
+        print_cut(text, width);
+    else
+        print_safe(stdout, text);
     if (last)
         fputc('\n', stdout);
+    else
+        print_fill((own < width ? width - own : 0) + GAP);
 }
 
 /* The noun's columns that this verb shows. */
@@ -166,11 +180,70 @@ static size_t choose(const struct noun *noun, enum verb verb, const struct colum
     return count;
 }
 
+/* In which order columns give way: ids are of no use when they are cut, the own one least; a key that is
+ * shown once must be whole. */
+enum rank { RANK_TEXT, RANK_OTHER_ID, RANK_ID, RANKS };
+
+static enum rank rank_of(const struct column *column)
+{
+    if (column->only_create)
+        return RANKS;
+    if (strcmp(column->path, "id") == 0)
+        return RANK_ID;
+    return column->kind == COLUMN_PLAIN && strstr(column->path, ".id") ? RANK_OTHER_ID : RANK_TEXT;
+}
+
+/* The widest column of this rank that can still give one, or count. */
+static size_t widest(const struct column *columns[], const size_t widths[], size_t count, enum rank rank)
+{
+    size_t best = count;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t least = strlen(columns[i]->title) > CELL_MIN ? strlen(columns[i]->title) : CELL_MIN;
+
+        if (rank_of(columns[i]) == rank && widths[i] > least && (best == count || widths[i] > widths[best]))
+            best = i;
+    }
+    return best;
+}
+
+/* Takes from the widest until all fit into the screen, or nothing is left to take. */
+static void fit(const struct column *columns[], size_t widths[], size_t count, size_t screen)
+{
+    size_t total = GAP * (count - 1), rank = RANK_TEXT;
+
+    for (size_t i = 0; i < count; i++)
+        total += widths[i];
+    while (total > screen && rank < RANKS) {
+        size_t at = widest(columns, widths, count, (enum rank)rank);
+
+        if (at == count) {
+            rank++;
+            continue;
+        }
+        widths[at]--;
+        total--;
+    }
+}
+
+static void print_cells(char *const *cells, const size_t widths[], size_t count, size_t height)
+{
+    bool colour = takes_colour(stdout);
+
+    for (size_t i = 0; i < count * height; i++) {
+        if (colour && i == 0)
+            fputs("\033[1m", stdout);
+        print_cell(cells[i], widths[i % count], i % count == count - 1);
+        if (colour && i == count - 1)
+            fputs("\033[0m", stdout);
+    }
+}
+
 void print_table(const struct noun *noun, enum verb verb, const json_t *rows)
 {
     const struct column *columns[COLUMNS_MAX];
     size_t count = choose(noun, verb, columns);
-    size_t height = json_array_size(rows) + 1;
+    size_t height = json_array_size(rows) + 1, screen = screen_width();
     char **cells = kg_calloc(count * height, sizeof(*cells));
     size_t widths[COLUMNS_MAX] = { 0 };
 
@@ -179,13 +252,14 @@ void print_table(const struct noun *noun, enum verb verb, const json_t *rows)
 
         cells[i] =
             row == 0 ? kg_strdup(columns[at]->title) : cell_text(columns[at], json_array_get(rows, row - 1));
-        if (width_of(cells[i]) > widths[at])
-            widths[at] = width_of(cells[i]);
+        if (text_width(cells[i]) > widths[at])
+            widths[at] = text_width(cells[i]);
     }
-    for (size_t i = 0; i < count * height; i++) {
-        print_cell(cells[i], widths[i % count], i % count == count - 1);
+    if (screen > 0)
+        fit(columns, widths, count, screen);
+    print_cells(cells, widths, count, height);
+    for (size_t i = 0; i < count * height; i++)
         free(cells[i]);
-    }
     free(cells);
 }
 
@@ -201,8 +275,8 @@ static void flatten_leaf(struct flat *flat, const json_t *value, const char *pat
 {
     char *text;
 
-    if (width_of(path) > flat->widest)
-        flat->widest = width_of(path);
+    if (text_width(path) > flat->widest)
+        flat->widest = text_width(path);
     if (flat->width == 0)
         return;
     text = plain_text(value);

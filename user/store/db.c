@@ -70,9 +70,9 @@ int kg_db_begin(struct kg_store *store, struct kg_error *err)
 
 int kg_db_end(struct kg_store *store, int rc, struct kg_error *err)
 {
-    if (rc == 0 && sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
+    if (rc == 0 && !store->rehearsing && sqlite3_exec(store->db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
         return 0;
-    if (rc == 0)
+    if (rc == 0 && !store->rehearsing)
         rc = kg_db_error(store, err, "commit a write");
     /* Some failures have rolled back already (a full disk): then there is nothing left to roll back. */
     if (!sqlite3_get_autocommit(store->db))

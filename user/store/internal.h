@@ -41,6 +41,7 @@ struct kg_store {
     bool hashed;     /* of secrets that are found by their hash, nothing but that is kept */
     bool unreadable; /* the last read failed */
     struct kg_statements *statements;
+    bool rehearsing; /* no write is committed */
 };
 
 /* Every subkey that a master key yields; its index key is that of databases before version 6. */

@@ -85,6 +85,12 @@ int kg_store_put(struct kg_store *store, enum kg_entity_id entity, const json_t 
 int kg_store_delete(struct kg_store *store, enum kg_entity_id entity, const char *id, json_t **problem,
                     struct kg_error *err);
 
+/* While it is on, kg_store_put and kg_store_delete check all that they check, and change nothing. */
+void kg_store_rehearse(struct kg_store *store, bool on);
+/* How many entities deleting this one would take with it, by the path of their collection: {"key-auths": 2}.
+ * A new reference; NULL when the disk cannot be read. */
+json_t *kg_store_count_cascade(struct kg_store *store, enum kg_entity_id entity, const char *id);
+
 /* Whether the last kg_store_get, _find or _list gave NULL because the disk could not be read. */
 bool kg_store_unreadable(const struct kg_store *store);
 
