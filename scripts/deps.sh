@@ -13,9 +13,9 @@ bench=("${build[@]}" nginx-light haproxy wrk python3 openssl iproute2 util-linux
 # The linters are tested too.
 lint=("${build[@]}" clang-format clang-tidy cppcheck shellcheck)
 # libclang-rt holds the fuzzer and sanitizer libraries of clang; bats needs procps for its time limit. node-llhttp (the sources of
-# llhttp) and python3-h11 are parsers to compare ours with.
+# llhttp) and python3-h11 are parsers to compare ours with; zsh and fish complete keyctl's words.
 test=("${demo[@]}" "${bench[@]}" "${lint[@]}" libcmocka-dev libclang-rt-14-dev bats procps ethtool netcat-openbsd
-    node-llhttp python3-h11)
+    node-llhttp python3-h11 zsh fish)
 
 die()
 {

@@ -128,8 +128,26 @@ static const struct flag *find_flag(const struct command *command, const char *n
     return NULL;
 }
 
-/* Those of all commands. */
-static const char *const common_flags[] = { "output", "socket", "help", "version" };
+const struct flag common_flags[] = {
+    { "output", FLAG_STRING, 0, "table|json|yaml", "how to print", .letter = 'o' },
+    { "socket", FLAG_STRING, 0, "FILE", "the daemon's socket" },
+    { "help", FLAG_SWITCH, 0, NULL, "what the command is for", .letter = 'h' },
+    { "version", FLAG_SWITCH, 0, NULL, "print the version" },
+    { 0 },
+};
+
+bool is_call(const struct command *command)
+{
+    return command->action || (command->noun && command->verb != VERBS);
+}
+
+bool is_flag(const struct flag *flag, const char *word, size_t len)
+{
+    if (len == 2 && word[0] == '-' && word[1] == flag->letter)
+        return true;
+    return len > 2 && strncmp(word, "--", 2) == 0 && strncmp(word + 2, flag->name, len - 2) == 0 &&
+           flag->name[len - 2] == '\0';
+}
 
 static int unknown_flag(const struct command *command, const char *name)
 {
@@ -146,8 +164,8 @@ static int unknown_flag(const struct command *command, const char *name)
                            "use --key-file FILE, or --key-file - and give it on standard input");
     for (size_t i = 0; (flag = nth_flag(command, i)) != NULL; i++)
         consider(name, flag->name, &best, &nearest);
-    for (size_t i = 0; i < sizeof(common_flags) / sizeof(common_flags[0]); i++)
-        consider(name, common_flags[i], &best, &nearest);
+    for (flag = common_flags; flag->name; flag++)
+        consider(name, flag->name, &best, &nearest);
     if (nearest)
         return usage_error("%s has no flag --%s; did you mean --%s?", call, name, nearest);
     return usage_error("%s has no flag --%s; see keyctl %s --help", call, name, call);
@@ -245,7 +263,7 @@ static int take_flag(struct args *args, struct command *command, const char *wor
         command->socket = take_value(args, name, equals);
         return command->socket ? 0 : KG_CTL_USAGE;
     }
-    if (!command->action && command->verb == VERBS)
+    if (!is_call(command))
         return usage_error("--%s comes too early: first the noun, then the verb, then its flags", name + 2);
     flag = find_flag(command, name + 2, '\0');
     return flag ? take_field(args, command, flag, equals) : unknown_flag(command, name + 2);
@@ -319,7 +337,7 @@ static int take_next(struct args *args, struct command *command)
         return set_output(command, word[2] ? word + 2 : take_value(args, "-o", NULL));
     if (strncmp(word, "--", 2) == 0)
         return take_flag(args, command, word);
-    flag = command->action || command->verb != VERBS ? find_flag(command, NULL, word[1]) : NULL;
+    flag = is_call(command) ? find_flag(command, NULL, word[1]) : NULL;
     if (!flag || (flag->kind == FLAG_SWITCH && word[2]))
         return usage_error("there is no flag %s; see keyctl --help", word);
     return take_field(args, command, flag, word[2] ? word + 1 : NULL);

@@ -16,12 +16,18 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define TIMEOUT_S   30
 #define HEAD_MAX    16384
 #define REQUEST_MAX 16384
 #define BODY_MAX    (64u << 20)
 
 static const struct kg_head_limits limits = { .line = 1024, .bytes = HEAD_MAX, .headers = 100 };
+
+static unsigned patience_s = 30;
+
+void set_patience(unsigned seconds)
+{
+    patience_s = seconds;
+}
 
 /* What has been read: the head first, the body behind it. */
 struct reading {
@@ -51,7 +57,7 @@ static int connect_failed(const char *path, int errnum)
 
 static int open_socket(const char *path, int *fd)
 {
-    const struct timeval timeout = { .tv_sec = TIMEOUT_S };
+    const struct timeval timeout = { .tv_sec = patience_s };
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     size_t len = strlen(path);
 

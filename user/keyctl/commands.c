@@ -97,8 +97,7 @@ static int show_list(const struct command *command, const struct noun *noun, jso
     return command->output == OUTPUT_YAML ? print_yaml(all) : KG_CTL_DONE;
 }
 
-/* "/services", "/services/x/routes", "/consumers/x/key-auth": where the noun's entities hang. */
-static int collection_path(const struct command *command, char path[PATH_MAX_LEN])
+int collection_path(const struct command *command, char *path, size_t cap)
 {
     const struct noun *noun = command->noun;
 
@@ -107,12 +106,12 @@ static int collection_path(const struct command *command, char path[PATH_MAX_LEN
         return usage_error("a name has at most %d bytes", REF_MAX);
     path[0] = '\0';
     if (command->parent) {
-        put_segment(path, PATH_MAX_LEN, command->parent_flag->parent);
-        put_segment(path, PATH_MAX_LEN, command->parent);
-        put_segment(path, PATH_MAX_LEN, noun->nested ? noun->nested : noun->collection);
+        put_segment(path, cap, command->parent_flag->parent);
+        put_segment(path, cap, command->parent);
+        put_segment(path, cap, noun->nested ? noun->nested : noun->collection);
         return 0;
     }
-    put_segment(path, PATH_MAX_LEN, noun->collection);
+    put_segment(path, cap, noun->collection);
     return 0;
 }
 
@@ -214,7 +213,7 @@ static int run_noun(const struct command *command)
     bool writes = ON_WRITE & ON(command->verb);
     char path[PATH_MAX_LEN], url[PATH_MAX_LEN + 32];
     json_t *json;
-    int rc = collection_path(command, path);
+    int rc = collection_path(command, path, sizeof(path));
 
     if (rc != 0)
         return rc;

@@ -74,6 +74,7 @@ struct noun {
     const char *nested;       /* below a parent: "key-auth" */
     const char *argument;     /* "NAME|ID": what get, update and delete take */
     const char *create_field; /* create takes the argument too, into this field */
+    const char *named_by;     /* the field with its name, or with several; NULL: it has only an id */
     const char *summary;
     unsigned verbs;
     const struct flag *flags;     /* ended by a NULL name */
@@ -109,6 +110,7 @@ struct action {
 
 extern const struct action *const actions[]; /* ended by NULL */
 extern const struct action convert_action, status_action, stats_action;
+extern const struct action completion_action;
 
 const struct action *find_action(const char *name);
 
@@ -136,6 +138,11 @@ void release_command(struct command *command);
 /* The flags that this command takes, one after the other; NULL behind the last. Without those of all commands
  * (-o, --socket, --help). */
 const struct flag *nth_flag(const struct command *command, size_t n);
+extern const struct flag common_flags[]; /* those of all commands, ended by a NULL name */
+/* Whether the command line has come to where flags and arguments are: behind an action, or behind a verb. */
+bool is_call(const struct command *command);
+/* Whether a word of so many bytes is the flag: "--name" or "-l". */
+bool is_flag(const struct flag *flag, const char *word, size_t len);
 /* Prints "keyctl: " and the sentence; returns KG_CTL_USAGE. */
 int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -154,6 +161,8 @@ struct answer {
 /* 0, or KG_CTL_UNREACHABLE after having said why on standard error. body may be NULL. */
 int ask(const char *socket_path, const char *method, const char *path, const json_t *body,
         struct answer *answer);
+/* How long the daemon may be silent, instead of half a minute. */
+void set_patience(unsigned seconds);
 /* Percent-encodes a segment of a path. */
 void put_segment(char *path, size_t cap, const char *segment);
 
@@ -163,6 +172,8 @@ int run_command(const struct command *command);
  * NULL). */
 int request(const struct command *command, const char *method, const char *path, const json_t *body,
             json_t **json);
+/* "/services", "/consumers/x/key-auth": where the noun's entities hang. 0, or KG_CTL_USAGE. */
+int collection_path(const struct command *command, char *path, size_t cap);
 /* Lists all pages of a path, with the columns of noun. */
 int list_all(const struct command *command, const struct noun *noun, const char *path);
 /* Prints an object as -o wants it; as a table: one line for each leaf. */
