@@ -51,7 +51,7 @@ BENCH_BINS := $(BUILD)/bench/relay $(BUILD)/bench/fill_keys
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_LIB_SRCS := $(wildcard user/base/*.c user/http/*.c) user/proxy/path.c
 
-.PHONY: all help demo run test bench bench-control unit fault bpf-test scenario lint format fuzz fuzz-smoke clean deps
+.PHONY: all help install uninstall demo run test bench bench-control unit fault bpf-test scenario lint format fuzz fuzz-smoke clean deps
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -68,6 +68,7 @@ help:
 	@echo 'make format   lay the sources out as clang-format wants them'
 	@echo 'make fuzz-smoke  a short run of every fuzz target'
 	@echo 'make fuzz     a long one: half an hour each; FUZZ_SECONDS and FUZZ_TARGETS change that'
+	@echo 'make install  into PREFIX (/usr/local), below DESTDIR; KEYCTL=kgctl gives keyctl another name; make uninstall'
 	@echo 'make clean    remove the build folders'
 	@echo 'VARIANT=asan before any of these builds with sanitizers'
 
@@ -157,6 +158,13 @@ bpf-test: $(BPF_TEST_BINS)
 
 deps:
 	$(Q)scripts/deps.sh build
+
+# Where to and under which name: see scripts/install.
+install: all
+	$(Q)KEYGATE_BUILD=$(BUILD) DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' KEYCTL='$(KEYCTL)' scripts/install
+
+uninstall:
+	$(Q)DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' KEYCTL='$(KEYCTL)' scripts/install uninstall
 
 # Packages first, then a second make: only that one sees what they bring.
 demo run:
