@@ -33,7 +33,7 @@ ALL_CFLAGS := $(CFLAGS_COMMON) $(CFLAGS_VARIANT) $(CFLAGS)
 ALL_LDFLAGS := -pthread $(LDFLAGS_VARIANT) $(LDFLAGS)
 
 DAEMON_LIBS := -luring -lbpf -lelf -lssl -lcrypto -lsqlite3 -lyaml -ljansson -lcares -lpcre2-8
-CTL_LIBS := -ljansson -lyaml
+CTL_LIBS := -ljansson -lyaml -lncursesw -ltinfo
 
 LIB_SRCS := $(sort $(foreach r,$(ROOMS),$(wildcard user/$(r)/*.c)))
 DAEMON_SRCS := $(sort $(wildcard user/keygated/*.c))

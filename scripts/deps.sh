@@ -6,7 +6,8 @@ set -euo pipefail
 
 # libc6-dev and linux-libc-dev (asm/types.h for the BPF side) are only recommended by the compilers.
 build=(gcc make clang bpftool pkg-config libc6-dev linux-libc-dev zlib1g-dev libelf-dev libbpf-dev liburing-dev
-    libssl-dev libsqlite3-dev libyaml-dev libjansson-dev libc-ares-dev libpcre2-dev)
+    libssl-dev libsqlite3-dev libyaml-dev libjansson-dev libc-ares-dev libpcre2-dev
+    libncurses-dev)
 demo=("${build[@]}" python3-httpbin gunicorn curl iproute2 jq)
 # nginx-light brings the echo module, by which the upstream reads a body to its end before it answers.
 bench=("${build[@]}" nginx-light haproxy wrk python3 openssl iproute2 util-linux)

@@ -6,6 +6,7 @@ const struct action *const actions[] = {
     &convert_action,
     &status_action,
     &stats_action,
+    &top_action,
     &completion_action,
     NULL,
 };

@@ -115,8 +115,7 @@ int collection_path(const struct command *command, char *path, size_t cap)
     return 0;
 }
 
-/* All pages as one. */
-static int fetch_all(const struct command *command, const char *path, json_t **all)
+int fetch_all(const struct command *command, const char *path, json_t **all)
 {
     json_t *data = json_array();
     json_t *page, *offset = NULL;

@@ -111,6 +111,7 @@ struct action {
 extern const struct action *const actions[]; /* ended by NULL */
 extern const struct action convert_action, status_action, stats_action;
 extern const struct action completion_action;
+extern const struct action top_action;
 
 const struct action *find_action(const char *name);
 
@@ -174,6 +175,8 @@ int request(const struct command *command, const char *method, const char *path,
             json_t **json);
 /* "/services", "/consumers/x/key-auth": where the noun's entities hang. 0, or KG_CTL_USAGE. */
 int collection_path(const struct command *command, char *path, size_t cap);
+/* All pages of a path as one, {"data": […], "next": null} (owned, in any case): the exit status. */
+int fetch_all(const struct command *command, const char *path, json_t **all);
 /* Lists all pages of a path, with the columns of noun. */
 int list_all(const struct command *command, const struct noun *noun, const char *path);
 /* Prints an object as -o wants it; as a table: one line for each leaf. */
