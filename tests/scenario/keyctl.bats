@@ -71,6 +71,7 @@ all_commands()
 
     mkdir -p "$T/examples"
     cd "$T/examples" || return
+    printf secret >new.secret
     for words in example new ca; do
         printf -- '-----BEGIN CERTIFICATE-----\n' >"$words.pem"
         printf -- '-----BEGIN PRIVATE KEY-----\n' >"$words.key"
