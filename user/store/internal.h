@@ -8,7 +8,7 @@
 
 #include <sqlite3.h>
 
-#define KG_STORE_VERSION 6
+#define KG_STORE_VERSION 7
 #define KG_SQL_MAX       4096
 
 #define KG_DB_FILE    "keygate.db"

@@ -309,10 +309,10 @@ static void a_newer_database_is_refused(void **state)
 
     kg_store_close(f->store);
     f->store = NULL;
-    exec(f, "PRAGMA user_version = 7");
+    exec(f, "PRAGMA user_version = 8");
     assert_open_refused(f, ENOTSUP,
-                        "@/keygate.db was written by a newer keygate (schema version 7, this one knows 6)");
-    exec(f, "PRAGMA user_version = 6");
+                        "@/keygate.db was written by a newer keygate (schema version 8, this one knows 7)");
+    exec(f, "PRAGMA user_version = 7");
     f->store = open_store(f->dir);
 }
 
