@@ -73,7 +73,7 @@ static void put_consumer(const struct kg_proxy_config *config)
     snprintf(credential, sizeof(credential), ID, 2);
     kg_model_put_consumer(stage.model, consumer, "alice", NULL);
     kg_key_hasher_mac(hasher, KG_SLICE("right"), mac);
-    kg_model_put_credential(stage.model, credential, consumer, mac, 0);
+    kg_model_put_credential(stage.model, credential, consumer, mac, 0, NULL);
     kg_key_hasher_free(hasher);
     put(KG_PLUGINS, "{\"id\":\"" ID "\",\"name\":\"key-auth\"}", 3);
 }

@@ -173,3 +173,54 @@ PY
     old=$(make_key alice)
     holds '.key == $key' "$(admin "/consumers/alice/key-auth/$old")" --arg key "$old"
 }
+
+# --- a new key ------------------------------------------------------------------------------------------------------------------
+
+# identifier KEY: what the service is told.
+identifier()
+{
+    upstream_header x-credential-identifier "$(gw_curl /keyed/echo -H "apikey: $1")"
+}
+
+@test "key rotate: both keys work until the grace is over, then the new one alone" {
+    local old new id
+    kctl key create --consumer alice --name laptop --description 'of the lab' -o json >"$T/made"
+    old=$(jq -r .key "$T/made")
+    id=$(jq -r .id "$T/made")
+    same laptop "$(identifier "$old")"
+    kctl key rotate "$id" --consumer alice --grace 2s -o json >"$T/made"
+    new=$(jq -r .key "$T/made")
+    holds '.id == $id and (.key | length == 32) and .key != $old and .name == "laptop" and .description == "of the lab" and .ttl == null
+        and (.previous.id | length == 36) and .previous.id != $id and .previous.ttl >= 1' "$(<"$T/made")" --arg id "$id" --arg old "$old"
+    same laptop "$(identifier "$new")"
+    same laptop "$(identifier "$old")"
+    wait_for -t 10 has_status 401 gw_curl /keyed -H "apikey: $old"
+    same 200 "$(with_key "$new")"
+    same 404 "$(admin_status "/consumers/alice/key-auth/$old")"
+    # Without grace the old one is gone at once.
+    holds '.previous == null and .key == "mine"' "$(admin "/consumers/alice/key-auth/$id/rotate" -d grace=0 -d key=mine)"
+    same 401 "$(with_key "$new")"
+    same 200 "$(with_key mine)"
+    # By its key, at the top, with a life of its own.
+    holds '.previous.ttl >= 3590 and .ttl == 60' "$(admin /key-auths/mine/rotate -H 'Content-Type: application/json' -d '{"ttl":60}')"
+}
+
+@test "key rotate refuses what is wrong and changes nothing" {
+    local key id
+    key=$(make_key alice)
+    id=$(admin "/consumers/alice/key-auth/$key" | jq -r .id)
+    same 404 "$(admin_status /consumers/alice/key-auth/none/rotate -X POST)"
+    same 404 "$(admin_status "/consumers/nobody/key-auth/$id/rotate" -X POST)"
+    same 405 "$(admin_status "/consumers/alice/key-auth/$id/rotate")"
+    same 400 "$(admin_status "/key-auths/$id/rotate" -d grace=-1)"
+    like 'value should be between 0 and 100000000' "$(<"$T/body")"
+    same 400 "$(admin_status "/key-auths/$id/rotate" -d nope=1)"
+    like 'nope: unknown field' "$(<"$T/body")"
+    same 409 "$(admin_status "/key-auths/$id/rotate" -d "key=$key")"
+    unlike "$key" "$(<"$T/body")"
+    same 200 "$(with_key "$key")"
+    run kctl key rotate
+    same 2 "$status"
+    run kctl key rotate "$id" --consumer alice --key "$key"
+    same 2 "$status"
+}

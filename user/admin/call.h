@@ -135,6 +135,11 @@ json_t *kg_admin_take_children(struct kg_call *call, const struct kg_entity *ent
 bool kg_admin_find(struct kg_call *call, const struct kg_entity *entity, struct kg_slice ref, json_t **found);
 bool kg_admin_find_child(struct kg_call *call, const json_t *parent, json_t **found);
 
+/* rotate_key.c */
+extern const struct kg_entity kg_admin_rotation_entity;
+void kg_admin_rotate_key(struct kg_call *call);
+void kg_admin_rotate_nested_key(struct kg_call *call);
+
 /* upstreams.c */
 void kg_admin_upstream_health(struct kg_call *call);
 void kg_admin_all_targets(struct kg_call *call);

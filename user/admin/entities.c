@@ -119,7 +119,8 @@ void kg_admin_tell_model(struct kg_call *call, const struct kg_entity *entity, c
         return;
     }
     kg_model_put_credential(model, id_of(object), id_of(json_object_get(object, "consumer")), mac,
-                            ttl > 0 ? kg_clock_wall() + ttl : 0);
+                            ttl > 0 ? kg_clock_wall() + ttl : 0,
+                            json_string_value(json_object_get(object, "name")));
 }
 
 /* Durable, then visible, then answered. Takes over object. */

@@ -208,8 +208,8 @@ static int delete_one(const struct command *command, const char *path)
 
 static int run_noun(const struct command *command)
 {
-    static const char *const methods[VERBS] = { "POST", "GET", "GET", "PATCH", "DELETE", "GET" };
-    bool writes = ON_WRITE & ON(command->verb);
+    static const char *const methods[VERBS] = { "POST", "GET", "GET", "PATCH", "DELETE", "GET", "POST" };
+    bool writes = (ON_WRITE | ON(VERB_ROTATE)) & ON(command->verb);
     char path[PATH_MAX_LEN], url[PATH_MAX_LEN + 32];
     json_t *json;
     int rc = collection_path(command, path, sizeof(path));
@@ -222,6 +222,8 @@ static int run_noun(const struct command *command)
         put_segment(path, sizeof(path), command->argument);
     if (command->verb == VERB_DELETE)
         return delete_one(command, path);
+    if (command->verb == VERB_ROTATE)
+        put_segment(path, sizeof(path), "rotate");
     if (command->verb == VERB_HEALTH) {
         put_segment(path, sizeof(path), "health");
         return list_all(command, &health_noun, path);

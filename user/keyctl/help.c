@@ -19,7 +19,8 @@ static void help_all(void)
     fputs("\nNouns:\n", stdout);
     for (const struct noun *noun = nouns; noun->name; noun++)
         printf("  %-14s %s\n", noun->name, noun->summary);
-    fputs("\nVerbs: create, list, get, update, delete; of an upstream also health.\n", stdout);
+    fputs("\nVerbs: create, list, get, update, delete; of an upstream also health, of a key rotate.\n",
+          stdout);
     fputs(common, stdout);
     fputs("  --version            print the version\n\n"
           "Exit status: 0 done, 1 refused by the daemon, 2 wrong usage, 3 daemon not reachable,\n"
@@ -110,6 +111,7 @@ static void help_verb(const struct command *command)
         "changes what the flags name and leaves the rest; an empty value unsets",
         "removes one",
         "shows which of its targets' addresses take requests",
+        "gives it a new key and prints that; the old one works on for the grace time",
     };
 
     printf("%s %s: %s.\n\n", noun->name, verb_names[verb], meaning[verb]);

@@ -18,11 +18,11 @@
 /* Exit statuses. */
 enum { KG_CTL_DONE = 0, KG_CTL_REFUSED = 1, KG_CTL_USAGE = 2, KG_CTL_UNREACHABLE = 3, KG_CTL_PARTLY = 4 };
 
-enum verb { VERB_CREATE, VERB_LIST, VERB_GET, VERB_UPDATE, VERB_DELETE, VERB_HEALTH, VERBS };
+enum verb { VERB_CREATE, VERB_LIST, VERB_GET, VERB_UPDATE, VERB_DELETE, VERB_HEALTH, VERB_ROTATE, VERBS };
 
 #define ON(verb) (1u << (verb))
 #define ON_WRITE (ON(VERB_CREATE) | ON(VERB_UPDATE))
-#define ON_NAMED (ON(VERB_GET) | ON(VERB_UPDATE) | ON(VERB_DELETE) | ON(VERB_HEALTH))
+#define ON_NAMED (ON(VERB_GET) | ON(VERB_UPDATE) | ON(VERB_DELETE) | ON(VERB_HEALTH) | ON(VERB_ROTATE))
 #define ON_ALL   (ON(VERB_CREATE) | ON(VERB_LIST) | ON(VERB_GET) | ON(VERB_UPDATE) | ON(VERB_DELETE))
 
 /* How a flag's text becomes JSON. The field's name is the flag's with '_' for '-'. */
@@ -65,7 +65,7 @@ struct column {
     const char *title;
     const char *path; /* "name", "service.id" */
     enum column_kind kind;
-    bool only_create; /* shown by create alone: a key */
+    bool only_create; /* shown by create and rotate alone: a key */
 };
 
 struct noun {

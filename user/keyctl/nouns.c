@@ -2,7 +2,7 @@
 /* What keyctl knows about each noun, in tables: flags, columns, help. */
 #include "keyctl/keyctl.h"
 
-const char *const verb_names[VERBS] = { "create", "list", "get", "update", "delete", "health" };
+const char *const verb_names[VERBS] = { "create", "list", "get", "update", "delete", "health", "rotate" };
 
 /* clang-format off */
 #define TAGS { "tags", FLAG_LIST, ON_WRITE, "TAG", "mark it; may be repeated" }
@@ -52,9 +52,12 @@ static const struct flag consumer_flags[] = {
 };
 
 static const struct flag key_flags[] = {
-    { "consumer", FLAG_FOREIGN, ON_ALL, "NAME|ID", "whose key it is", "consumers", "username", true },
-    { "key-file", FLAG_KEY_FILE, ON_WRITE, "FILE|-", "read the key from a file or from standard input; without, one is made" },
-    { "ttl", FLAG_DURATION, ON_WRITE, "TIME", "how long it is good for: 3600, 90s, 5m, 2h, 1d" },
+    { "consumer", FLAG_FOREIGN, ON_ALL | ON(VERB_ROTATE), "NAME|ID", "whose key it is", "consumers", "username", true },
+    { "grace", FLAG_DURATION, ON(VERB_ROTATE), "TIME", "how long the old key works on: 90s, 5m, 2h, 1d (default 1h); 0: not at all" },
+    { "key-file", FLAG_KEY_FILE, ON_WRITE | ON(VERB_ROTATE), "FILE|-", "read the key from a file or from standard input; without, one is made" },
+    { "ttl", FLAG_DURATION, ON_WRITE | ON(VERB_ROTATE), "TIME", "how long it is good for: 3600, 90s, 5m, 2h, 1d" },
+    { "name", FLAG_STRING, ON_WRITE, "NAME", "what services are told instead of its id" },
+    { "description", FLAG_STRING, ON_WRITE, "TEXT", "a note for people" },
     TAGS,
     { 0 },
 };
@@ -161,7 +164,7 @@ static const struct column consumer_columns[] = {
     { "USERNAME", "username" }, { "CUSTOM_ID", "custom_id" }, { "CREATED", "created_at", COLUMN_TIME }, { "ID", "id" }, { 0 },
 };
 static const struct column key_columns[] = {
-    { "KEY", "key", COLUMN_PLAIN, true }, { "TTL", "ttl", COLUMN_FOREVER }, { "CREATED", "created_at", COLUMN_TIME },
+    { "KEY", "key", COLUMN_PLAIN, true }, { "NAME", "name" }, { "TTL", "ttl", COLUMN_FOREVER }, { "CREATED", "created_at", COLUMN_TIME },
     { "CONSUMER", "consumer.id" }, { "ID", "id" }, { 0 },
 };
 static const struct column jwt_columns[] = {
@@ -213,10 +216,11 @@ const struct noun nouns[] = {
     { .name = "consumer", .collection = "consumers", .named_by = "username", .argument = "NAME|ID", .verbs = ON_ALL,
       .summary = "somebody who makes requests", .flags = consumer_flags, .columns = consumer_columns,
       .examples = { "--username alice --custom-id 42", "", "alice", "alice --custom-id 43", "alice" } },
-    { .name = "key", .collection = "key-auths", .nested = "key-auth", .argument = "ID", .verbs = ON_ALL, .by_id = true,
+    { .name = "key", .collection = "key-auths", .nested = "key-auth", .argument = "ID", .verbs = ON_ALL | ON(VERB_ROTATE), .by_id = true,
       .summary = "a consumer's API key", .flags = key_flags, .columns = key_columns,
       .examples = { "--consumer alice --ttl 30d", "--consumer alice", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10",
-                    "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10 --ttl 1d", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10 --consumer alice" } },
+                    "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10 --ttl 1d", "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10 --consumer alice", NULL,
+                    "7e4c4c3e-2f1b-4d0e-9d55-3a1f0c2b8a10 --consumer alice --grace 1d" } },
     { .name = "jwt", .collection = "jwts", .named_by = "key", .nested = "jwt", .argument = "KEY|ID", .verbs = ON_ALL,
       .summary = "what a consumer's JWTs are signed with", .flags = jwt_flags, .columns = jwt_columns,
       .examples = { "--consumer alice --key alice-app", "--consumer alice", "alice-app", "alice-app --secret-file new.secret",

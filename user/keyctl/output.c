@@ -174,7 +174,7 @@ static size_t choose(const struct noun *noun, enum verb verb, const struct colum
     size_t count = 0;
 
     for (const struct column *column = noun->columns; column->title && count < COLUMNS_MAX; column++) {
-        if (!column->only_create || verb == VERB_CREATE)
+        if (!column->only_create || verb == VERB_CREATE || verb == VERB_ROTATE)
             chosen[count++] = column;
     }
     return count;

@@ -88,6 +88,8 @@ static const struct kg_field credential_fields[] = {
     { .name = "key", .type = KG_F_STRING, .required = true, .automatic = true, .generated = true, .unique = true, .secret = true,
       .by_hash = true, .check = kg_check_key },
     { .name = "ttl", .type = KG_F_INTEGER, .lifetime = true, .bounded = true, .min = 0, .max = 100000000 },
+    { .name = "name", .type = KG_F_STRING, .check = kg_check_identity },
+    { .name = "description", .type = KG_F_STRING, .max_len = 1024 },
     FIELD_TAGS,
     FIELD_CREATED_AT,
     { 0 },

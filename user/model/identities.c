@@ -50,13 +50,17 @@ void kg_consumer_record_release(struct kg_consumer_record *consumer)
 }
 
 struct kg_credential_record *kg_credential_record_new(const char *id, struct kg_consumer_record *consumer,
-                                                      const uint8_t mac[32], int64_t expires_wall)
+                                                      const uint8_t mac[32], int64_t expires_wall,
+                                                      const char *name)
 {
-    struct kg_credential_record *credential = kg_calloc(1, sizeof(*credential));
+    struct kg_slice given = kg_slice_str(name);
+    struct kg_credential_record *credential = kg_calloc(1, sizeof(*credential) + given.len);
+    char *at = credential->text;
 
     copy_id(credential->pub.id, id);
     memcpy(credential->pub.mac, mac, sizeof(credential->pub.mac));
     credential->pub.expires_wall = expires_wall;
+    credential->pub.name = pack(&at, given);
     credential->pub.consumer = &consumer->pub;
     consumer->refs++;
     credential->refs = 1;

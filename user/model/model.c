@@ -224,9 +224,9 @@ static void unlink_credential(struct kg_credential_record *credential)
 }
 
 static void add_credential(struct kg_model *model, struct kg_consumer_record *consumer, const char *id,
-                           const uint8_t mac[32], int64_t expires_wall)
+                           const uint8_t mac[32], int64_t expires_wall, const char *name)
 {
-    struct kg_credential_record *credential = kg_credential_record_new(id, consumer, mac, expires_wall);
+    struct kg_credential_record *credential = kg_credential_record_new(id, consumer, mac, expires_wall, name);
 
     link_credential(consumer, credential);
     kg_pmap_set(&model->credentials, credential);
@@ -254,8 +254,10 @@ static void move_credentials(struct kg_model *model, struct kg_consumer_record *
     while (from->credentials) {
         struct kg_credential_record *credential = from->credentials;
         struct kg_credential copy = credential->pub;
+        char *name = kg_strndup(copy.name.ptr, copy.name.len);
         remove_credential(model, credential);
-        add_credential(model, to, copy.id, copy.mac, copy.expires_wall);
+        add_credential(model, to, copy.id, copy.mac, copy.expires_wall, name);
+        free(name);
     }
 }
 
@@ -298,7 +300,7 @@ static void remove_consumer(struct kg_model *model, const char *id)
 }
 
 void kg_model_put_credential(struct kg_model *model, const char *id, const char *consumer_id,
-                             const uint8_t mac[32], int64_t expires_wall)
+                             const uint8_t mac[32], int64_t expires_wall, const char *name)
 {
     struct kg_consumer_record *consumer = kg_pmap_find(&model->consumers, consumer_id);
     struct kg_credential_record *old = kg_pmap_find(&model->credentials, id), *rival;
@@ -310,7 +312,7 @@ void kg_model_put_credential(struct kg_model *model, const char *id, const char 
     rival = kg_pmap_find(&model->credentials_by_mac, mac);
     if (rival)
         remove_credential(model, rival);
-    add_credential(model, consumer, id, mac, expires_wall);
+    add_credential(model, consumer, id, mac, expires_wall, name);
 }
 
 struct expiry {
@@ -389,7 +391,7 @@ static struct kg_consumer_record *owner_of_next(struct kg_model *model, const ch
 }
 
 void kg_model_load_credential(struct kg_model *model, const char *id, const char *consumer_id,
-                              const uint8_t mac[32], int64_t expires_wall)
+                              const uint8_t mac[32], int64_t expires_wall, const char *name)
 {
     const struct batch *consumers = &model->loading.consumers;
 
@@ -397,7 +399,7 @@ void kg_model_load_credential(struct kg_model *model, const char *id, const char
         kg_pmap_fill(&model->consumers, consumers->items, consumers->count);
     struct kg_consumer_record *consumer = owner_of_next(model, consumer_id);
     KG_ASSERT(consumer != NULL && model->credentials.count == 0);
-    struct kg_credential_record *credential = kg_credential_record_new(id, consumer, mac, expires_wall);
+    struct kg_credential_record *credential = kg_credential_record_new(id, consumer, mac, expires_wall, name);
     link_credential(consumer, credential);
     if (expires_wall > 0)
         kg_pmap_set(&model->expiring, credential);

@@ -30,9 +30,9 @@ void kg_model_free(struct kg_model *model);
  */
 void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t *object);
 
-/* Credentials come without their key: only its MAC. expires_wall 0 = never. */
+/* Credentials come without their key: only its MAC. expires_wall 0 = never; name may be NULL. */
 void kg_model_put_credential(struct kg_model *model, const char *id, const char *consumer_id,
-                             const uint8_t mac[32], int64_t expires_wall);
+                             const uint8_t mac[32], int64_t expires_wall, const char *name);
 /* The same for consumers, without JSON; username or custom_id may be NULL. */
 void kg_model_put_consumer(struct kg_model *model, const char *id, const char *username,
                            const char *custom_id);
@@ -44,7 +44,7 @@ void kg_model_put_consumer(struct kg_model *model, const char *id, const char *u
 void kg_model_load_consumer(struct kg_model *model, const char *id, const char *username,
                             const char *custom_id);
 void kg_model_load_credential(struct kg_model *model, const char *id, const char *consumer_id,
-                              const uint8_t mac[32], int64_t expires_wall);
+                              const uint8_t mac[32], int64_t expires_wall, const char *name);
 void kg_model_load_end(struct kg_model *model);
 
 /* Removes one entity and what cascades from it (a consumer's credentials and plugins, a service's plugins,

@@ -28,6 +28,7 @@ struct kg_credential_record {
     struct kg_credential pub; /* pub.consumer is the counted pub of a kg_consumer_record */
     struct kg_credential_record *next, *prev;
     uint32_t refs;
+    char text[]; /* its name */
 };
 
 /* Maps of them: by id, and credentials by MAC as well. Keys are NUL-terminated ids or 32 bytes of MAC. */
@@ -39,7 +40,8 @@ extern const struct kg_pmap_type kg_credentials_by_mac;
 struct kg_consumer_record *kg_consumer_record_new(const char *id, const char *username, const char *custom_id,
                                                   uint32_t slot);
 struct kg_credential_record *kg_credential_record_new(const char *id, struct kg_consumer_record *consumer,
-                                                      const uint8_t mac[32], int64_t expires_wall);
+                                                      const uint8_t mac[32], int64_t expires_wall,
+                                                      const char *name);
 struct kg_consumer_record *kg_credential_record_consumer(const struct kg_credential_record *credential);
 void kg_consumer_record_release(struct kg_consumer_record *consumer);
 void kg_credential_record_release(struct kg_credential_record *credential);

@@ -66,7 +66,7 @@ struct kg_consumer {
 
 struct kg_credential {
     char id[KG_UUID_TEXT];
-    struct kg_slice name; /* reserved for named credentials; empty */
+    struct kg_slice name; /* empty: it has none */
     const struct kg_consumer *consumer;
     uint8_t mac[32];      /* HMAC-SHA-256 of the key under the store's index key */
     int64_t expires_wall; /* seconds since 1970; 0 = never */

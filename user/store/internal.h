@@ -177,7 +177,10 @@ json_t *kg_children_list(struct kg_store *store, const struct kg_entity *entity,
  * -EEXIST with *problem when one belongs to another parent, -EIO. */
 int kg_children_replace(struct kg_store *store, const struct kg_entity *entity, const json_t *object,
                         json_t **problem, struct kg_error *err);
-/* write.c: writes one row, without looking. */
+/* write.c: what kg_store_put does, inside a transaction. */
+int kg_write_entity(struct kg_store *store, const struct kg_entity *entity, const json_t *object,
+                    json_t **problem, struct kg_error *err);
+/* Writes one row, without looking. */
 int kg_write_row(struct kg_store *store, const struct kg_entity *entity, const json_t *object,
                  int64_t expires, struct kg_error *err);
 /* The field with a lifetime, or NULL. */

@@ -345,7 +345,7 @@ static int load_credentials(struct kg_store *store, struct kg_model *model, stru
     sqlite3_stmt *stmt;
     int step;
 
-    kg_sql_start(&sql, "SELECT id, consumer, key_mac, " KG_EXPIRES_COLUMN " FROM keyauth_credentials"
+    kg_sql_start(&sql, "SELECT id, consumer, key_mac, " KG_EXPIRES_COLUMN ", name FROM keyauth_credentials"
                        " WHERE " KG_EXPIRES_COLUMN " = 0 OR " KG_EXPIRES_COLUMN " > ? ORDER BY seq");
     stmt = kg_sql_prepare(store, &sql, err);
     if (!stmt)
@@ -356,7 +356,7 @@ static int load_credentials(struct kg_store *store, struct kg_model *model, stru
             continue;
         kg_model_load_credential(model, (const char *)sqlite3_column_text(stmt, 0),
                                  (const char *)sqlite3_column_text(stmt, 1), sqlite3_column_blob(stmt, 2),
-                                 sqlite3_column_int64(stmt, 3));
+                                 sqlite3_column_int64(stmt, 3), (const char *)sqlite3_column_text(stmt, 4));
     }
     return end_load(store, stmt, step, err);
 }

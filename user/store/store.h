@@ -91,6 +91,18 @@ void kg_store_rehearse(struct kg_store *store, bool on);
  * A new reference; NULL when the disk cannot be read. */
 json_t *kg_store_count_cascade(struct kg_store *store, enum kg_entity_id entity, const char *id);
 
+/* How long the old key of a credential stays good, and the id of the credential that it is until then. */
+struct kg_key_grace {
+    int64_t seconds; /* 0: not at all */
+    char id[KG_UUID_TEXT];
+};
+/*
+ * Gives a stored key-auth credential the key that `object` (the whole credential) names; the old one becomes
+ * a credential of its own. One transaction; as kg_store_put.
+ */
+int kg_store_rotate_key(struct kg_store *store, const json_t *object, const struct kg_key_grace *grace,
+                        json_t **problem, struct kg_error *err);
+
 /* Whether the last kg_store_get, _find or _list gave NULL because the disk could not be read. */
 bool kg_store_unreadable(const struct kg_store *store);
 

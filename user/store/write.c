@@ -235,8 +235,8 @@ int kg_write_row(struct kg_store *store, const struct kg_entity *entity, const j
     return kg_db_run(store, stmt, err, "write");
 }
 
-static int put_inside(struct kg_store *store, const struct kg_entity *entity, const json_t *object,
-                      json_t **problem, struct kg_error *err)
+int kg_write_entity(struct kg_store *store, const struct kg_entity *entity, const json_t *object,
+                    json_t **problem, struct kg_error *err)
 {
     int64_t expires;
     int rc = purge_expired(store, entity, err);
@@ -259,7 +259,8 @@ int kg_store_put(struct kg_store *store, enum kg_entity_id entity, const json_t 
 
     KG_ASSERT(id_of(object) != NULL);
     *problem = NULL;
-    return rc ? rc : kg_db_end(store, put_inside(store, &kg_entities[entity], object, problem, err), err);
+    return rc ? rc
+              : kg_db_end(store, kg_write_entity(store, &kg_entities[entity], object, problem, err), err);
 }
 
 /* Children that do not go with their parent keep it alive. */

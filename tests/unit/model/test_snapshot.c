@@ -78,7 +78,7 @@ static void put_key(struct kg_model *model, const char *id, const char *consumer
     uint8_t mac[32];
 
     memset(mac, mac_byte, sizeof(mac));
-    kg_model_put_credential(model, id, consumer_id, mac, expires);
+    kg_model_put_credential(model, id, consumer_id, mac, expires, NULL);
 }
 
 static const struct kg_credential *key_in(const struct kg_snapshot *snapshot, uint8_t mac_byte)
@@ -273,7 +273,7 @@ static void load_key(struct kg_model *model, const char *id, const char *consume
     uint8_t mac[32];
 
     memset(mac, mac_byte, sizeof(mac));
-    kg_model_load_credential(model, id, consumer_id, mac, expires);
+    kg_model_load_credential(model, id, consumer_id, mac, expires, NULL);
 }
 
 static void loaded_keys_are_like_those_that_were_put(void **state)
@@ -597,7 +597,7 @@ static void add_members(struct kg_model *model, uint32_t count)
         kg_random(mac, sizeof(mac));
         snprintf(name, sizeof(name), "consumer-%07u", i);
         kg_model_put_consumer(model, consumer, name, NULL);
-        kg_model_put_credential(model, credential, consumer, mac, 0);
+        kg_model_put_credential(model, credential, consumer, mac, 0, NULL);
     }
 }
 

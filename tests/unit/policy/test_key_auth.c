@@ -26,7 +26,7 @@ static void add_key(const char *id, const char *key, int64_t expires)
     uint8_t mac[32];
 
     kg_key_hasher_mac(hasher, kg_slice_str(key), mac);
-    kg_model_put_credential(model, id, CONSUMER, mac, expires);
+    kg_model_put_credential(model, id, CONSUMER, mac, expires, NULL);
 }
 
 static int set_up(void **state)

@@ -46,7 +46,7 @@ void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t
 }
 
 void kg_model_load_credential(struct kg_model *model, const char *id, const char *consumer_id,
-                              const uint8_t mac[32], int64_t expires_wall)
+                              const uint8_t mac[32], int64_t expires_wall, const char *name)
 {
     model->credentials++;
     memcpy(model->mac, mac, 32);
