@@ -224,3 +224,36 @@ identifier()
     run kctl key rotate "$id" --consumer alice --key "$key"
     same 2 "$status"
 }
+
+# --- when a key was last used ---------------------------------------------------------------------------------------------------
+
+was_used()
+{
+    holds '.last_used_at != null' "$(admin "/key-auths/$1")"
+}
+
+@test "last_used_at says to the minute when a key last let a request in, and outlives a restart and kill -9" {
+    local used idle id before
+    used=$(make_key alice)
+    idle=$(make_key alice)
+    same 401 "$(with_key wrong)"
+    before=$(date +%s)
+    same 200 "$(with_key "$used")"
+    wait_for -t 10 was_used "$used"
+    holds '.last_used_at % 60 == 0 and .last_used_at >= $before - 60 and .last_used_at <= $before + 60' \
+        "$(admin "/key-auths/$used")" --argjson before "$before"
+    holds '.last_used_at == null' "$(admin "/key-auths/$idle")"
+    id=$(admin "/key-auths/$used" | jq -r .id)
+    before=$(admin "/key-auths/$used" | jq .last_used_at)
+    # A write neither sets nor loses it.
+    holds '.last_used_at == $before' "$(admin "/key-auths/$id" -X PATCH -d last_used_at=5 -d 'tags[]=t')" --argjson before "$before"
+    like LAST_USED "$(kctl key list --consumer alice)"
+    kill_keygated
+    start_keygated --set guard.threshold=0
+    was_used "$used"
+    # Told just before an orderly end.
+    same 200 "$(with_key "$idle")"
+    stop_keygated
+    start_keygated --set guard.threshold=0
+    was_used "$idle"
+}

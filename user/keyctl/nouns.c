@@ -165,7 +165,7 @@ static const struct column consumer_columns[] = {
 };
 static const struct column key_columns[] = {
     { "KEY", "key", COLUMN_PLAIN, true }, { "NAME", "name" }, { "TTL", "ttl", COLUMN_FOREVER }, { "CREATED", "created_at", COLUMN_TIME },
-    { "CONSUMER", "consumer.id" }, { "ID", "id" }, { 0 },
+    { "LAST_USED", "last_used_at", COLUMN_TIME }, { "CONSUMER", "consumer.id" }, { "ID", "id" }, { 0 },
 };
 static const struct column jwt_columns[] = {
     { "KEY", "key" }, { "ALGORITHM", "algorithm" }, { "SECRET", "secret", COLUMN_PLAIN, true }, { "ID", "id" },

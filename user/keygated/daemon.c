@@ -8,6 +8,7 @@
 #include "io/resolver.h"
 #include "io/ring.h"
 #include "keygate/version.h"
+#include "keygated/key_uses.h"
 #include "keygated/privileges.h"
 #include "keygated/snapshots.h"
 #include "keygated/tls.h"
@@ -226,6 +227,7 @@ static void tick(void *ctx, uint32_t events)
         kg_worker_log(daemon->workers[i]);
     kg_guard_tick(daemon->guard, daemon->usage, daemon->worker_count, now);
     kg_snapshots_retire(&daemon->snapshots, daemon->workers, daemon->worker_count);
+    kg_key_uses_write(daemon->store, daemon->workers, daemon->worker_count);
     if (now >= daemon->expired_ms + EXPIRE_MS) {
         daemon->expired_ms = now;
         kg_model_expire(daemon->model, kg_clock_wall());
@@ -573,6 +575,8 @@ void kg_daemon_free(struct kg_daemon *daemon)
     /* The last figures, while the workers' tables are there. */
     if (daemon->guard && daemon->worker_count > 0)
         kg_guard_tick(daemon->guard, daemon->usage, daemon->worker_count, kg_clock_ms() + 1000);
+    while (kg_key_uses_write(daemon->store, daemon->workers, daemon->worker_count) > 0)
+        ;
     for (size_t i = 0; i < daemon->worker_count; i++)
         kg_worker_stop(daemon->workers[i]);
     close_listeners(daemon);

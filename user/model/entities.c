@@ -90,6 +90,7 @@ static const struct kg_field credential_fields[] = {
     { .name = "ttl", .type = KG_F_INTEGER, .lifetime = true, .bounded = true, .min = 0, .max = 100000000 },
     { .name = "name", .type = KG_F_STRING, .check = kg_check_identity },
     { .name = "description", .type = KG_F_STRING, .max_len = 1024 },
+    { .name = "last_used_at", .type = KG_F_TIMESTAMP, .observed = true },
     FIELD_TAGS,
     FIELD_CREATED_AT,
     { 0 },

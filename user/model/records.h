@@ -28,7 +28,8 @@ struct kg_credential_record {
     struct kg_credential pub; /* pub.consumer is the counted pub of a kg_consumer_record */
     struct kg_credential_record *next, *prev;
     uint32_t refs;
-    char text[]; /* its name */
+    _Atomic uint32_t used_minute; /* in which its use was last told: model/key_uses.h. Any worker */
+    char text[];                  /* its name */
 };
 
 /* Maps of them: by id, and credentials by MAC as well. Keys are NUL-terminated ids or 32 bytes of MAC. */

@@ -435,6 +435,16 @@ static void keep_hashes(struct kg_field *fields, const json_t *input, const json
             field->required = field->automatic = field->generated = false;
 }
 
+static void keep_observed(const struct kg_field *fields, json_t *input, const json_t *old)
+{
+    for (const struct kg_field *field = fields; field->name; field++) {
+        json_t *before = json_object_get(old, field->name);
+
+        if (field->observed)
+            json_object_set_new(input, field->name, before ? json_incref(before) : json_null());
+    }
+}
+
 static void check_immutable(const struct kg_field *fields, const json_t *result, const json_t *old,
                             json_t *violations)
 {
@@ -464,6 +474,7 @@ static int check_whole(const struct kg_entity *entity, json_t *input, const json
 
     kg_entity_fields(entity, plugin, fields);
     keep_hashes(fields, input, old);
+    keep_observed(fields, input, old);
     fill_automatic(fields, input, old);
     whole = take_fields(fields, input, violations);
     if (old)

@@ -56,6 +56,7 @@ struct kg_field {
     bool required;  /* may not be null or absent after defaults */
     bool automatic; /* filled in by us when absent: id, created_at, updated_at, a generated key */
     bool generated; /* of an automatic string: 32 random letters and digits */
+    bool observed;  /* kept by the daemon as it goes: shown, and whatever a write says of it is passed over */
     bool unique;
     bool nocase;  /* two values that differ in case alone are the same one */
     bool secret;  /* encrypted at rest; never in a log or an error */

@@ -211,6 +211,7 @@ struct kg_worker {
     uint32_t accept_stopped; /* bit = a listener that waits for accept_timer */
     bool accepting, draining, stopping;
     struct kg_usage_table usage;
+    struct kg_key_uses key_uses;
     struct kg_worker_stats stats;
     struct kg_signal_queue signals;
     bool untold;      /* signals wait that the control thread has not been woken for */

@@ -275,6 +275,8 @@ static void pass(struct kg_client *client, const struct kg_framing *framing, con
 
     bool passed = kg_policies_run(request->route, &policy);
     request->consumer = policy.consumer;
+    if (policy.credential)
+        kg_key_uses_note(&worker->key_uses, policy.credential, worker->now_wall);
     if (policy.has_signal)
         kg_request_signal(client, policy.signal);
     if (!passed) {

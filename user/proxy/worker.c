@@ -362,6 +362,11 @@ struct kg_usage_table *kg_worker_usage(struct kg_worker *worker)
     return &worker->usage;
 }
 
+struct kg_key_uses *kg_worker_key_uses(struct kg_worker *worker)
+{
+    return &worker->key_uses;
+}
+
 struct kg_signal_queue *kg_worker_signals(struct kg_worker *worker)
 {
     return &worker->signals;

@@ -12,6 +12,7 @@
 #include "io/listen.h"
 #include "io/tls.h"
 #include "model/snapshot.h"
+#include "model/key_uses.h"
 #include "model/usage.h"
 #include "proxy/admission.h"
 
@@ -92,6 +93,7 @@ void kg_worker_stop(struct kg_worker *worker);
 void kg_worker_log(struct kg_worker *worker);
 
 struct kg_usage_table *kg_worker_usage(struct kg_worker *worker);
+struct kg_key_uses *kg_worker_key_uses(struct kg_worker *worker);
 struct kg_signal_queue *kg_worker_signals(struct kg_worker *worker);
 const struct kg_worker_stats *kg_worker_stats(const struct kg_worker *worker);
 

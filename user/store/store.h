@@ -9,6 +9,7 @@
 #define KG_STORE_STORE_H
 
 #include "base/addr.h"
+#include "model/key_uses.h"
 #include "model/model.h"
 
 #include <sys/types.h>
@@ -102,6 +103,11 @@ struct kg_key_grace {
  */
 int kg_store_rotate_key(struct kg_store *store, const json_t *object, const struct kg_key_grace *grace,
                         json_t **problem, struct kg_error *err);
+
+/* Notes when keys were last used, unless something later is noted already; ids that are not there are passed
+ * over. Survives kill -9, not power loss. */
+int kg_store_note_uses(struct kg_store *store, const struct kg_key_use *uses, size_t count,
+                       struct kg_error *err);
 
 /* Whether the last kg_store_get, _find or _list gave NULL because the disk could not be read. */
 bool kg_store_unreadable(const struct kg_store *store);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A credential gets a new key; the old one stays for a while as a credential of its own. */
+/* A credential gets a new key; the old one stays for a while as a credential of its own. And when it was
+ * used. */
 #include "store_test.h"
 #include "base/clock.h"
 #include "store/internal.h"
@@ -117,6 +118,21 @@ static void a_taken_key_is_refused_and_changes_nothing(void **state)
     assert_false(is_there(f->store, KG_KEYAUTH_CREDENTIALS, ID_C));
 }
 
+static void the_later_use_of_a_key_stays(void **state)
+{
+    struct fixture *f = *state;
+    struct kg_key_use uses[] = { { ID_B, 120 }, { ID_B, 60 }, { ID_D, 60 } };
+    struct kg_error err = { "" };
+    json_t *object;
+
+    assert_int_equal(kg_store_note_uses(f->store, uses, 3, &err), 0);
+    assert_int_equal(kg_store_note_uses(f->store, uses + 1, 1, &err), 0);
+    object = kg_store_get(f->store, KG_KEYAUTH_CREDENTIALS, ID_B);
+    assert_int_equal(json_integer_value(json_object_get(object, "last_used_at")), 120);
+    json_decref(object);
+    assert_false(is_there(f->store, KG_KEYAUTH_CREDENTIALS, ID_D));
+}
+
 #define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, set_up_encrypted, tear_down)
 #define HASHED_TEST(f)                                                                                       \
     {                                                                                                        \
@@ -133,6 +149,7 @@ int main(void)
         STORE_TEST(a_grace_never_lengthens_a_life),
         STORE_TEST(a_taken_key_is_refused_and_changes_nothing),
         HASHED_TEST(a_taken_key_is_refused_and_changes_nothing),
+        STORE_TEST(the_later_use_of_a_key_stays),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -367,7 +367,8 @@ static void a_database_of_the_first_version_gets_all_that_came_since(void **stat
             "ALTER TABLE routes DROP COLUMN regex_priority;"
             "ALTER TABLE routes DROP COLUMN https_redirect_status_code");
     exec(f, "ALTER TABLE keyauth_credentials DROP COLUMN name;"
-            "ALTER TABLE keyauth_credentials DROP COLUMN description");
+            "ALTER TABLE keyauth_credentials DROP COLUMN description;"
+            "ALTER TABLE keyauth_credentials DROP COLUMN last_used_at");
     exec(f, "DROP TABLE snis; DROP TABLE certificates; DROP TABLE ca_certificates; DROP TABLE targets;"
             "DROP TABLE upstreams; PRAGMA user_version = 1");
     f->store = open_store(f->dir);

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "keygated/key_uses.h"
+#include "base/log.h"
+
+#define BATCH 256 /* a few milliseconds */
+
+size_t kg_key_uses_write(struct kg_store *store, struct kg_worker *const *workers, size_t worker_count)
+{
+    struct kg_key_use batch[BATCH];
+    struct kg_error err = { "" };
+    size_t count = 0;
+
+    for (size_t i = 0; i < worker_count; i++) {
+        while (count < BATCH && kg_key_uses_take(kg_worker_key_uses(workers[i]), &batch[count]))
+            count++;
+    }
+    if (count > 0 && kg_store_note_uses(store, batch, count, &err) < 0)
+        kg_log(KG_LOG_ERROR, "%s", err.text);
+    return count;
+}
