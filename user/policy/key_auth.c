@@ -342,6 +342,17 @@ static bool key_auth_access(const void *compiled, struct kg_policy_request *requ
     return judge(config, request, mac);
 }
 
+static bool key_auth_is_secret(const void *compiled, struct kg_slice name)
+{
+    const struct key_auth *config = compiled;
+
+    for (size_t i = 0; i < config->name_count; i++) {
+        if (same_header(name, config->names[i].name))
+            return true;
+    }
+    return false;
+}
+
 const struct kg_policy kg_policy_key_auth = {
     .type = { .name = "key-auth",
               .priority = PRIORITY,
@@ -350,4 +361,5 @@ const struct kg_policy kg_policy_key_auth = {
               .compile = compile,
               .release = release },
     .access = key_auth_access,
+    .is_secret = key_auth_is_secret,
 };

@@ -15,10 +15,21 @@ bool kg_policies_run(const struct kg_route *route, struct kg_policy_request *req
         const struct kg_plugin_use *use = &route->plugins[i];
         const struct kg_policy *policy = (const struct kg_policy *)use->type;
 
-        if (request->https ? use->not_https : use->not_http)
+        if (!kg_plugin_use_applies(use, request->https) || policy->access(use->config, request))
             continue;
-        if (!policy->access(use->config, request))
-            return false;
+        request->answered = use;
+        return false;
     }
     return true;
+}
+
+bool kg_policies_keep_secret(const struct kg_route *route, struct kg_slice name)
+{
+    for (size_t i = 0; i < route->plugin_count; i++) {
+        const struct kg_policy *policy = (const struct kg_policy *)route->plugins[i].type;
+
+        if (policy->is_secret && policy->is_secret(route->plugins[i].config, name))
+            return true;
+    }
+    return false;
 }

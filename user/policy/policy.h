@@ -35,6 +35,7 @@ struct kg_policy_request {
     const struct kg_consumer *consumer;     /* NULL until authenticated */
     const struct kg_credential *credential; /* NULL for nobody */
     /* Out, when it answers. */
+    const struct kg_plugin_use *answered; /* which instance did */
     unsigned status;
     struct kg_slice message;          /* static text */
     struct kg_slice www_authenticate; /* value for WWW-Authenticate, or empty */
@@ -47,12 +48,23 @@ struct kg_policy {
     struct kg_plugin_type type; /* first: a kg_plugin_type pointer is a kg_policy pointer */
     /* True: go on. False: answer with request->status and message. */
     bool (*access)(const void *config, struct kg_policy_request *request);
+    /* Whether what a header or a query argument of this name holds is a secret, which nobody is shown. */
+    bool (*is_secret)(const void *config, struct kg_slice name);
 };
 
 extern const struct kg_policy kg_policy_key_auth;
 
 /* Tells the model about every policy; once at start. */
 void kg_policies_register(void);
+
+/* Whether some plugin of the route looks for a secret in a header or a query argument of this name. */
+bool kg_policies_keep_secret(const struct kg_route *route, struct kg_slice name);
+
+/* Whether a plugin of a route looks at requests that came over https, or not over it. */
+static inline bool kg_plugin_use_applies(const struct kg_plugin_use *use, bool https)
+{
+    return !(https ? use->not_https : use->not_http);
+}
 
 /* Runs a route's plugins in order: true to go on, false to answer. */
 bool kg_policies_run(const struct kg_route *route, struct kg_policy_request *request);

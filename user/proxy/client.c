@@ -461,9 +461,7 @@ static struct kg_client *new_client(struct kg_worker *worker, int fd, const stru
         return NULL;
     }
     client->worker = worker;
-    client->peer = client->near = *peer;
-    client->source = kg_addr_source(peer);
-    client->trusted = kg_net_list_has(&worker->config->trusted, peer);
+    kg_trust_peer(client, peer);
     client->next = worker->clients;
     client->link = &worker->clients;
     if (client->next)

@@ -5,7 +5,8 @@
  *
  * The life of a request, one direction; before a client's first one proxy_header.c and tls.c may have a word:
  *   client.c    bytes → head → request.c
- *   request.c   trust.c, framing, route, policies → answer, or attempt.c
+ *   request.c   decide.c, then answer, or upstream.c
+ *   decide.c    trust.c, framing, route, policies, attempt.c, forward.c
  *   attempt.c   which endpoint (balance.c), and another one when that fails
  *   forward.c   the request head, and later the response head, made anew
  *   upstream.c  pool.c or connect → request head and body out → response head and body in
@@ -246,6 +247,8 @@ static inline const struct kg_addr *kg_request_address(const struct kg_client *c
 }
 
 /* trust.c */
+/* Whom the connection is from, and whether that is a trusted proxy. */
+void kg_trust_peer(struct kg_client *client, const struct kg_addr *peer);
 /* worker->head holds the request's head: takes from it what a trusted proxy may say. */
 void kg_trust_begin(struct kg_client *client);
 /* The first value of a header if its sender is trusted, else empty. */
@@ -268,6 +271,12 @@ void kg_upstream_remember(struct kg_upstream *upstream);
 /* The handshake failed: has the log say why, once a second at most. */
 void kg_upstream_insecure(struct kg_upstream *upstream);
 
+/* worker.c */
+/* What a worker decides with, without a thread or a ring. */
+void kg_worker_ready(struct kg_worker *worker);
+void kg_worker_forget(struct kg_worker *worker);
+uint32_t kg_worker_block_size(const struct kg_proxy_config *config);
+
 /* client.c */
 /* Counts the connection as one of this source: false when that has too many. Once for each connection. */
 bool kg_client_count_source(struct kg_client *client, const struct kg_addr *source);
@@ -285,12 +294,45 @@ void kg_client_arm(struct kg_client *client, uint64_t delay_ms);
 void kg_client_reset(struct kg_client *client);
 void kg_client_drain(struct kg_client *client);
 
+/* decide.c */
+/*
+ * What is to become of a request, and what that was decided by. Slices live as long as worker->head and the
+ * worker's scratch.
+ */
+struct kg_decision {
+    unsigned status;         /* to answer with; 0: on to the chosen endpoint with request->head */
+    bool malformed;          /* …what cannot be trusted to end where it seems to */
+    bool banned;             /* …because of its source */
+    bool by_policy;          /* …by policy.answered */
+    struct kg_slice message; /* empty: an answer without a body */
+    struct kg_slice detail;  /* the Location of a redirection, else WWW-Authenticate; may be empty */
+    struct kg_framing framing;
+    struct kg_target target;
+    struct kg_route_query query; /* what the router was asked; method empty: nothing yet */
+    struct kg_policy_request policy;
+    struct kg_writer scratch; /* the policy's */
+    struct kg_slice path;     /* normalised */
+    size_t prefix_len;        /* of it, what the route's path matched */
+};
+/* A request whose head is in worker->head begins, under the worker's snapshot: what its sender is believed.
+ */
+void kg_request_open(struct kg_client *client);
+void kg_request_make_id(struct kg_client *client);
+/*
+ * Decides, with no effect on anything but client->request and the worker's scratch and turns: nothing is
+ * sent, counted or told to the guard. sni: the server name that the client asked for, lower case; may be
+ * empty.
+ */
+void kg_decide(struct kg_client *client, struct kg_slice sni, struct kg_decision *decision);
+
 /* request.c */
 /* A whole head is in worker->head: decides what becomes of it. */
 void kg_request_begin(struct kg_client *client, size_t head_len);
 /* Answers on our own behalf; the request ends with it. www_authenticate may be empty. */
 void kg_request_answer(struct kg_client *client, unsigned status, struct kg_slice message,
                        struct kg_slice www_authenticate);
+/* The message that goes with a status when there is no better one. */
+struct kg_slice kg_request_message(unsigned status);
 /* The head was malformed: nothing of it is known but the status. */
 void kg_request_refuse(struct kg_client *client, unsigned status);
 /* Whether a body of `bytes` is over client_max_body_size. */

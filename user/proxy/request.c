@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* One request: framing, route, policies; then an answer of our own, or on to the upstream. */
+/* One request: what is decided about it is done, an answer of our own or on to the upstream, and counted. */
 #include "proxy/internal.h"
 
 #include "base/assert.h"
 #include "http/answer.h"
 #include "keygate/abi.h"
 
-static struct kg_slice default_message(unsigned status)
+struct kg_slice kg_request_message(unsigned status)
 {
     switch (status) {
     case 400:
@@ -28,14 +28,6 @@ static struct kg_slice default_message(unsigned status)
     default:
         return kg_slice_str(kg_status_reason(status));
     }
-}
-
-static void make_id(struct kg_client *client)
-{
-    struct kg_writer w = kg_writer_of(client->request.id, KG_REQUEST_ID);
-    uint64_t words[2] = { kg_prng_next(&client->worker->prng), kg_prng_next(&client->worker->prng) };
-
-    kg_put_hex_bytes(&w, (const uint8_t *)words, sizeof(words));
 }
 
 void kg_request_signal(struct kg_client *client, enum kg_signal_kind kind)
@@ -129,15 +121,8 @@ void kg_request_answer(struct kg_client *client, unsigned status, struct kg_slic
                        struct kg_slice www_authenticate)
 {
     /* Later than the head's first look, its Accept is gone: JSON. */
-    answer(client, KG_MEDIA_JSON, status, message.len ? message : default_message(status), www_authenticate);
-}
-
-/* The same while worker->head still holds the request: in the form its Accept asks for. */
-static void answer_head(struct kg_client *client, unsigned status, struct kg_slice message,
-                        struct kg_slice www_authenticate)
-{
-    answer(client, kg_media_negotiate(&client->worker->head), status,
-           message.len ? message : default_message(status), www_authenticate);
+    answer(client, KG_MEDIA_JSON, status, message.len ? message : kg_request_message(status),
+           www_authenticate);
 }
 
 void kg_request_refuse(struct kg_client *client, unsigned status)
@@ -146,7 +131,7 @@ void kg_request_refuse(struct kg_client *client, unsigned status)
 
     if (!request->started_ms) {
         request->started_ms = client->worker->now_ms;
-        make_id(client);
+        kg_request_make_id(client);
     }
     /* A head that never came is slow, not malformed. */
     if (status != 408) {
@@ -160,209 +145,50 @@ void kg_request_refuse(struct kg_client *client, unsigned status)
 
 static void begin(struct kg_client *client, size_t head_len)
 {
-    struct kg_request *request = &client->request;
     struct kg_worker *worker = client->worker;
 
-    *request = (struct kg_request){
-        .snapshot = worker->snapshot,
-        .started_ms = worker->now_ms,
-        .bytes_in = head_len,
-        .to_head = worker->head.method == KG_METHOD_HEAD,
-        .http10 = worker->head.minor == 0,
-        .https = client->tls,
-    };
-    kg_snapshot_hold(request->snapshot, worker->index);
-    make_id(client);
+    kg_request_open(client);
+    client->request.bytes_in = head_len;
+    kg_snapshot_hold(client->request.snapshot, worker->index);
     client->begun++;
-    kg_trust_begin(client);
     kg_count(&worker->stats.requests);
 }
 
-static bool is_idempotent(enum kg_method method)
-{
-    /* RFC 9110, 9.2.2. */
-    return method == KG_METHOD_GET || method == KG_METHOD_HEAD || method == KG_METHOD_PUT ||
-           method == KG_METHOD_DELETE || method == KG_METHOD_OPTIONS;
-}
-
-static void take_framing(struct kg_client *client, const struct kg_framing *framing, enum kg_method method)
+/* worker->head still holds the request: in the form its Accept asks for. */
+static void answer_decided(struct kg_client *client, const struct kg_decision *decision)
 {
     struct kg_request *request = &client->request;
-    uint32_t most = client->worker->config->keepalive_requests;
 
-    request->body = framing->body;
-    request->body_left = framing->length;
-    request->body_done = framing->body == KG_BODY_NONE;
-    request->expects = framing->expect_continue;
-    request->asks_more = framing->keep_alive;
-    request->keep_alive = framing->keep_alive && (most == 0 || client->begun < most);
-    request->idempotent = is_idempotent(method);
-    request->upgrade = kg_tunnel_wanted(framing, method);
-    request->te_trailers = framing->te_trailers && !request->http10;
-}
-
-static bool find_route(struct kg_client *client, const struct kg_framing *framing,
-                       const struct kg_target *target, struct kg_slice path, struct kg_match *match)
-{
-    struct kg_worker *worker = client->worker;
-    struct kg_route_query query = {
-        .method = worker->head.method_text,
-        .path = path,
-        .head = &worker->head,
-        .regex = worker->regex,
-        .tls = client->tls,
-    };
-    struct kg_slice host = target->authority.len ? target->authority : framing->host;
-    char sni[256];
-
-    if (client->tls)
-        query.sni = kg_slice_of(sni, kg_sock_server_name(&client->sock, sni));
-    /* HTTP/1.0 may come without one. */
-    if (host.len > 0 && kg_host_split(host, &query.host, &query.host_port))
-        return false;
-    /* A Host without a port means the one the client connected to. */
-    if (query.host_port == 0)
-        query.host_port = client->port;
-    return kg_snapshot_route(client->request.snapshot, &query, match);
-}
-
-/* A route for https alone, and no https: sent there, or told to come by it. Where the client wants to go is
- * known only from a Host, and OPTIONS * is no place to be sent to. */
-static void ask_for_https(struct kg_client *client, const struct kg_framing *framing,
-                          const struct kg_target *target)
-{
-    struct kg_writer location = kg_writer_of(client->worker->scratch, KG_QUERY_SCRATCH);
-    struct kg_slice authority = kg_trust_value(client, KG_SLICE("X-Forwarded-Host")), host = { 0 };
-    unsigned status = client->request.route->https_redirect_status;
-    uint16_t port;
-
-    if (authority.len == 0)
-        authority = target->authority.len ? target->authority : framing->host;
-    if (status == 426 || authority.len == 0 || kg_host_split(authority, &host, &port) ||
-        kg_slice_eq(target->path, KG_SLICE("*"))) {
-        answer_head(client, 426, KG_SLICE("Please use HTTPS protocol"), KG_SLICE(""));
-        return;
+    if (decision->banned)
+        kg_count(&client->worker->stats.requests_banned);
+    if (decision->by_policy) {
+        request->denied = decision->status == 401 || decision->status == 403;
+        request->limited = decision->status == 429;
     }
-    KG_PUT(&location, "https://");
-    kg_put(&location, host);
-    kg_put(&location, target->path);
-    if (target->has_query) {
-        kg_put_char(&location, '?');
-        kg_put(&location, target->query);
-    }
-    KG_ASSERT(!location.overflow);
-    answer(client, KG_MEDIA_JSON, status, KG_SLICE(""), kg_writer_slice(&location));
-}
-
-/* Policies, then the way to the upstream. */
-static void pass(struct kg_client *client, const struct kg_framing *framing, const struct kg_target *target,
-                 struct kg_slice path, size_t prefix_len)
-{
-    struct kg_request *request = &client->request;
-    struct kg_worker *worker = client->worker;
-    struct kg_writer scratch = kg_writer_of(worker->scratch, KG_QUERY_SCRATCH);
-    struct kg_policy_request policy = {
-        .snapshot = request->snapshot,
-        .hasher = worker->hasher,
-        .head = &worker->head,
-        .target = target,
-        .now_wall = worker->now_wall,
-        .https = request->https,
-        .query = target->query,
-        .has_query = target->has_query,
-        .scratch = &scratch,
-    };
-
-    bool passed = kg_policies_run(request->route, &policy);
-    request->consumer = policy.consumer;
-    if (policy.credential)
-        kg_key_uses_note(&worker->key_uses, policy.credential, worker->now_wall);
-    if (policy.has_signal)
-        kg_request_signal(client, policy.signal);
-    if (!passed) {
-        request->denied = policy.status == 401 || policy.status == 403;
-        request->limited = policy.status == 429;
-        answer_head(client, policy.status, policy.message, policy.www_authenticate);
-        return;
-    }
-    if (!request->service) {
-        answer_head(client, 503, KG_SLICE("no Service found with those values"), KG_SLICE(""));
-        return;
-    }
-    if (!kg_attempt_choose(client, &policy, path)) {
-        answer_head(client, 503,
-                    request->service->balancer->unresolved
-                        ? KG_SLICE("name resolution failed")
-                        : KG_SLICE("failure to get a peer from the ring-balancer"),
-                    KG_SLICE(""));
-        return;
-    }
-    if (framing->body == KG_BODY_CHUNKED)
-        kg_trailers_expect(worker, &request->trailers_up);
-    request->head = kg_block_new(&worker->ring.blocks);
-    struct kg_writer out = kg_writer_of(request->head->data, request->head->size);
-    if (!kg_forward_request_head(client, framing, target, &policy, path, prefix_len, &out)) {
-        answer_head(client, 431, KG_SLICE(""), KG_SLICE(""));
-        return;
-    }
-    request->head->end = (uint32_t)out.len;
-    kg_upstream_start(client);
-}
-
-/* What the head asks for, and where it ends: 0, or the status to refuse it with, negated. */
-static int understand(struct kg_head *head, struct kg_framing *framing, struct kg_target *target,
-                      struct kg_writer *path)
-{
-    const char *why;
-    int rc = kg_framing_request(head, framing, &why);
-
-    if (rc != 0)
-        return rc;
-    rc = kg_target_parse(head, framing->host, target, &why);
-    if (rc != 0)
-        return rc;
-    if (!kg_slice_eq(target->path, KG_SLICE("*")))
-        return kg_path_normalize(target->path, path, &why);
-    kg_put(path, target->path);
-    return 0;
+    answer(client, kg_media_negotiate(&client->worker->head), decision->status, decision->message,
+           decision->detail);
 }
 
 void kg_request_begin(struct kg_client *client, size_t head_len)
 {
-    struct kg_worker *worker = client->worker;
-    struct kg_request *request = &client->request;
-    struct kg_writer path = kg_writer_of(worker->path, KG_PATH_SCRATCH);
-    struct kg_framing framing;
-    struct kg_target target;
-    struct kg_match match;
+    struct kg_decision decision;
+    char sni[256];
+    struct kg_slice server_name = KG_SLICE("");
 
     begin(client, head_len);
-    int rc = understand(&worker->head, &framing, &target, &path);
-    if (rc != 0) {
-        kg_request_refuse(client, (unsigned)-rc);
-        return;
-    }
-    take_framing(client, &framing, worker->head.method);
-    if (kg_trust_is_banned(client)) {
-        kg_count(&worker->stats.requests_banned);
-        answer_head(client, 403, KG_SLICE("Address is banned"), KG_SLICE(""));
-        return;
-    }
-    if (kg_request_is_too_large(client, framing.length)) {
-        answer_head(client, 413, KG_SLICE(""), KG_SLICE(""));
-        return;
-    }
-    if (!find_route(client, &framing, &target, kg_writer_slice(&path), &match)) {
-        answer_head(client, 404, KG_SLICE("no Route matched with those values"), KG_SLICE(""));
-        return;
-    }
-    request->route = match.route;
-    request->service = match.route->service;
-    if (match.route->https_only && !request->https) {
-        ask_for_https(client, &framing, &target);
-        return;
-    }
-    pass(client, &framing, &target, kg_writer_slice(&path), match.prefix_len);
+    if (client->tls)
+        server_name = kg_slice_of(sni, kg_sock_server_name(&client->sock, sni));
+    kg_decide(client, server_name, &decision);
+    if (decision.policy.credential)
+        kg_key_uses_note(&client->worker->key_uses, decision.policy.credential, client->worker->now_wall);
+    if (decision.policy.has_signal)
+        kg_request_signal(client, decision.policy.signal);
+    if (decision.malformed)
+        kg_request_refuse(client, decision.status);
+    else if (decision.status)
+        answer_decided(client, &decision);
+    else
+        kg_upstream_start(client);
 }
 
 static void count_status(struct kg_usage *usage, unsigned status)

@@ -8,6 +8,13 @@
 #include "http/bytes.h"
 #include "http/forwarded.h"
 
+void kg_trust_peer(struct kg_client *client, const struct kg_addr *peer)
+{
+    client->peer = client->near = *peer;
+    client->source = kg_addr_source(peer);
+    client->trusted = kg_net_list_has(&client->worker->config->trusted, peer);
+}
+
 struct kg_slice kg_trust_value(const struct kg_client *client, struct kg_slice name)
 {
     return client->trusted ? kg_forwarded_value(&client->worker->head, name) : KG_SLICE("");

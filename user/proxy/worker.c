@@ -163,6 +163,31 @@ static void refresh(void *ctx)
     }
 }
 
+/* Any head, what we add to it, and one receive buffer behind it. */
+uint32_t kg_worker_block_size(const struct kg_proxy_config *config)
+{
+    return (uint32_t)config->limits.bytes + config->buffer_size + 8192;
+}
+
+void kg_worker_ready(struct kg_worker *worker)
+{
+    kg_prng_seed(&worker->prng);
+    worker->hasher = kg_key_hasher_new(worker->config->index_key);
+    worker->regex = kg_regex_scratch_new();
+    kg_rotations_init(&worker->rotations, worker->index);
+    worker->path = kg_calloc(1, KG_PATH_SCRATCH);
+    worker->scratch = kg_calloc(1, KG_QUERY_SCRATCH);
+}
+
+void kg_worker_forget(struct kg_worker *worker)
+{
+    kg_key_hasher_free(worker->hasher);
+    kg_regex_scratch_free(worker->regex);
+    kg_rotations_free(&worker->rotations);
+    free(worker->path);
+    free(worker->scratch);
+}
+
 static int set_up(struct kg_worker *worker)
 {
     const struct kg_proxy_config *config = worker->config;
@@ -171,8 +196,7 @@ static int set_up(struct kg_worker *worker)
         .max_sockets = config->max_connections * 2 + 4096,
         .buffers = config->buffers,
         .buffer_size = config->buffer_size,
-        /* Any head, what we add to it, and one receive buffer behind it. */
-        .block_size = (uint32_t)config->limits.bytes + config->buffer_size + 8192,
+        .block_size = kg_worker_block_size(config),
         .wake_fd = worker->wake_fd,
     };
     int rc = kg_ring_init(&worker->ring, &ring, &worker->start_error);
@@ -186,12 +210,7 @@ static int set_up(struct kg_worker *worker)
     if (rc < 0)
         return rc;
     kg_wheel_init(&worker->wheel, kg_clock_ms());
-    kg_prng_seed(&worker->prng);
-    worker->hasher = kg_key_hasher_new(config->index_key);
-    worker->regex = kg_regex_scratch_new();
-    kg_rotations_init(&worker->rotations, worker->index);
-    worker->path = kg_calloc(1, KG_PATH_SCRATCH);
-    worker->scratch = kg_calloc(1, KG_QUERY_SCRATCH);
+    kg_worker_ready(worker);
     return 0;
 }
 
@@ -209,11 +228,7 @@ static void tear_down(struct kg_worker *worker)
     kg_pool_forget_sessions(worker);
     kg_ring_free(&worker->ring);
     kg_worker_tls_close(worker);
-    kg_key_hasher_free(worker->hasher);
-    kg_regex_scratch_free(worker->regex);
-    kg_rotations_free(&worker->rotations);
-    free(worker->path);
-    free(worker->scratch);
+    kg_worker_forget(worker);
 }
 
 static bool done(const struct kg_worker *worker)
