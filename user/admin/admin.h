@@ -10,6 +10,7 @@
 #include "guard/guard.h"
 #include "io/poller.h"
 #include "model/model.h"
+#include "proxy/worker.h"
 #include "store/store.h"
 
 struct kg_admin_config {
@@ -23,7 +24,8 @@ struct kg_admin_parts {
     struct kg_poller *poller;
     struct kg_store *store;
     struct kg_model *model;
-    struct kg_guard *guard; /* may be set later; NULL: /bans and /allow answer 503 */
+    const struct kg_proxy_config *proxy; /* what workers run by; NULL: /explain answers 503 */
+    struct kg_guard *guard;              /* may be set later; NULL: /bans and /allow answer 503 */
     /* Makes the model's changes visible to the workers; called after each commit, before the answer. */
     void (*publish)(void *ctx);
     /* Adds the daemon's own figures ("workers", "connections", …) to /status; new keys into this object. */

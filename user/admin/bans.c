@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-static const char *check_address(const json_t *value, char scratch[256])
+const char *kg_admin_check_address(const json_t *value, char scratch[256])
 {
     struct kg_addr addr;
 
@@ -45,7 +45,7 @@ static const char *check_comment(const json_t *value, char scratch[256])
 
 static const struct kg_field ban_fields[] = {
     FIELD_ID,
-    { .name = "address", .type = KG_F_STRING, .required = true, .check = check_address },
+    { .name = "address", .type = KG_F_STRING, .required = true, .check = kg_admin_check_address },
     { .name = "ttl", .type = KG_F_INTEGER, .bounded = true, .min = 0, .max = 100000000 },
     FIELD_CREATED_AT,
     { .name = NULL },
@@ -102,7 +102,7 @@ static json_t *source_text(const struct kg_addr *source)
     return json_string(kg_addr_text(source, text));
 }
 
-static json_t *ban_json(const struct kg_ban_info *info)
+json_t *kg_admin_ban_json(const struct kg_ban_info *info)
 {
     int64_t left = info->expires - kg_clock_wall();
 
@@ -115,7 +115,7 @@ static json_t *ban_json(const struct kg_ban_info *info)
 
 static void add_ban(void *ctx, const struct kg_ban_info *info)
 {
-    json_array_append_new(ctx, ban_json(info));
+    json_array_append_new(ctx, kg_admin_ban_json(info));
 }
 
 static void create_ban(struct kg_call *call)
@@ -145,7 +145,7 @@ static void create_ban(struct kg_call *call)
         guard_refused(call, rc, &err);
         return;
     }
-    kg_reply_json(call, 201, ban_json(&info));
+    kg_reply_json(call, 201, kg_admin_ban_json(&info));
     if (rc == -ENOSPC)
         json_object_set_new(call->json, "note", json_string(err.text));
 }
@@ -187,7 +187,7 @@ void kg_admin_ban(struct kg_call *call)
     else if (call->method == KG_METHOD_DELETE)
         kg_reply_empty(call, 204);
     else
-        kg_reply_json(call, 200, ban_json(&info));
+        kg_reply_json(call, 200, kg_admin_ban_json(&info));
 }
 
 static json_t *allow_json(const struct kg_allow_record *record, bool from_config)

@@ -141,6 +141,8 @@ void kg_admin_rotate_key(struct kg_call *call);
 void kg_admin_rotate_nested_key(struct kg_call *call);
 
 /* upstreams.c */
+/* Kong's words. Without checks only what an operator has said is known. */
+const char *kg_admin_health_word(bool unhealthy, bool checked);
 void kg_admin_upstream_health(struct kg_call *call);
 void kg_admin_all_targets(struct kg_call *call);
 void kg_admin_target_healthy(struct kg_call *call);
@@ -168,5 +170,11 @@ void kg_admin_bans(struct kg_call *call);
 void kg_admin_ban(struct kg_call *call);
 void kg_admin_allows(struct kg_call *call);
 void kg_admin_allowed(struct kg_call *call);
+json_t *kg_admin_ban_json(const struct kg_ban_info *info);
+const char *kg_admin_check_address(const json_t *value, char scratch[256]);
+
+/* explain.c */
+extern const struct kg_entity kg_admin_explain_entity;
+void kg_admin_explain(struct kg_call *call);
 
 #endif

@@ -35,8 +35,7 @@ void kg_admin_all_targets(struct kg_call *call)
 
 /* ---- health ---- */
 
-/* Kong's words. Without checks only what an operator has said is known. */
-static const char *health_of(bool unhealthy, bool checked)
+const char *kg_admin_health_word(bool unhealthy, bool checked)
 {
     if (unhealthy)
         return "UNHEALTHY";
@@ -48,8 +47,8 @@ static json_t *address_json(const struct kg_target_address *address, bool checke
     char text[KG_ADDR_TEXT];
 
     return json_pack("{s:s,s:i,s:s,s:i}", "ip", kg_addr_text(&address->addr, text), "port",
-                     (int)address->port, "health", health_of(address->unhealthy, checked), "weight",
-                     (int)address->weight);
+                     (int)address->port, "health", kg_admin_health_word(address->unhealthy, checked),
+                     "weight", (int)address->weight);
 }
 
 /* Adds `health` and `data` to a target; what of its weight is there, and what of that can be used. */
@@ -70,7 +69,7 @@ static void add_health(struct kg_call *call, json_t *target, bool checked, json_
         *available += list[i].unhealthy ? 0 : list[i].weight;
     }
     json_object_set_new(target, "health",
-                        json_string(count == 0 ? "DNS_ERROR" : health_of(well == 0, checked)));
+                        json_string(count == 0 ? "DNS_ERROR" : kg_admin_health_word(well == 0, checked)));
     json_object_set_new(target, "data", json_pack("{s:o}", "addresses", addresses));
 }
 
@@ -99,8 +98,8 @@ static void answer_whole(struct kg_call *call, const json_t *upstream, bool chec
     well = available > 0 && (double)available * 100 >= threshold * (double)total;
     kg_reply_json(call, 200,
                   json_pack("{s:{s:s,s:s,s:{s:{s:I,s:I,s:I}}}}", "data", "id", id_of(upstream), "health",
-                            health_of(!well, checked), "details", "weight", "total", total, "available",
-                            available, "unavailable", total - available));
+                            kg_admin_health_word(!well, checked), "details", "weight", "total", total,
+                            "available", available, "unavailable", total - available));
 }
 
 static void answer_targets(struct kg_call *call, const json_t *upstream, bool checked)

@@ -192,6 +192,13 @@ int kg_ban_permitted(const struct kg_guard *guard, const struct kg_addr *source,
     return 0;
 }
 
+int kg_guard_may_ban(const struct kg_guard *guard, const struct kg_addr *address, struct kg_error *err)
+{
+    struct kg_addr source = kg_addr_source(address);
+
+    return kg_ban_permitted(guard, &source, err);
+}
+
 static bool is_full(const struct kg_guard *guard, uint8_t family)
 {
     uint32_t count = 0;

@@ -92,6 +92,8 @@ struct kg_ban_info {
  */
 int kg_guard_ban(struct kg_guard *guard, const struct kg_addr *source, uint32_t lifetime_s,
                  struct kg_ban_info *info, struct kg_error *err);
+/* 0 when a ban of this address would be allowed, else -EPERM with a sentence. */
+int kg_guard_may_ban(const struct kg_guard *guard, const struct kg_addr *address, struct kg_error *err);
 /* 0, or -ENOENT when there is no live ban. */
 int kg_guard_unban(struct kg_guard *guard, const struct kg_addr *source, struct kg_error *err);
 int kg_guard_ban_get(struct kg_guard *guard, const struct kg_addr *source, struct kg_ban_info *info);

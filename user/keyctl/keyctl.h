@@ -38,6 +38,7 @@ enum flag_kind {
     FLAG_MAP,      /* NAME=VALUE into an object of lists; may be repeated */
     FLAG_KEY_FILE, /* the first line of a file, or of standard input, is "key" */
     FLAG_PEM_FILE, /* the whole of it is the field of the flag's name without "-file" */
+    FLAG_HEADERS,  /* "Name: value", or @FILE with one a line, into an object of lists; may be repeated */
     FLAG_SWITCH,   /* takes no value; true when it is there */
 };
 
@@ -109,9 +110,8 @@ struct action {
 };
 
 extern const struct action *const actions[]; /* ended by NULL */
-extern const struct action convert_action, status_action, stats_action;
+extern const struct action convert_action, status_action, stats_action, top_action, explain_action;
 extern const struct action completion_action;
-extern const struct action top_action;
 
 const struct action *find_action(const char *name);
 
@@ -150,6 +150,9 @@ int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* values.c: one flag's text into fields; 0 or -EINVAL with a sentence. A switch has no text. */
 int set_value(json_t *fields, const struct flag *flag, const char *text, struct kg_error *err);
 void field_name(const struct flag *flag, char out[64]);
+
+/* headers.c: one FLAG_HEADERS into an object of lists; 0 or -EINVAL with a sentence. */
+int add_headers(json_t *headers, const char *text, struct kg_error *err);
 
 /* help.c */
 void print_help(const struct command *command);

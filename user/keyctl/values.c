@@ -359,6 +359,8 @@ int set_value(json_t *fields, const struct flag *flag, const char *text, struct 
         return add_to_record(fields, flag, name, text, err);
     if (flag->kind == FLAG_MAP && text[0] != '\0')
         return add_to_map(fields, flag, name, text, err);
+    if (flag->kind == FLAG_HEADERS)
+        return add_headers(object_in(fields, name), text, err);
     if (before)
         return kg_error_set(err, EINVAL, "--%s is given twice", flag->name);
     if (flag->kind == FLAG_SWITCH)

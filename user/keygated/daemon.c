@@ -318,6 +318,7 @@ static int open_admin(struct kg_daemon *daemon, struct kg_error *err)
         .poller = daemon->poller,
         .store = daemon->store,
         .model = daemon->model,
+        .proxy = &daemon->proxy,
         .guard = daemon->guard,
         .publish = publish,
         .status = add_status,

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "keygate/abi.h"
+#include "model/candidates.h"
 #include "model/certificates.h"
 #include "model/names.h"
 #include "model/pools.h"
@@ -580,6 +581,18 @@ bool kg_model_is_checked(const struct kg_model *model, const char *upstream_id)
     const struct kg_upstream_record *upstream = kg_pmap_find(&model->pools.upstreams, upstream_id);
 
     return upstream && kg_upstream_is_checked(upstream);
+}
+
+void kg_model_each_candidate(const struct kg_model *model, const struct kg_route_query *query,
+                             void (*visit)(void *ctx, const struct kg_candidate *candidate), void *ctx)
+{
+    kg_candidates_each(&model->services, &model->routes, query, visit, ctx);
+}
+
+void kg_model_each_plugin(const struct kg_model *model, const char *route_id, const char *service_id,
+                          void (*visit)(void *ctx, const struct kg_plugin_instance *instance), void *ctx)
+{
+    kg_plugins_each(&model->plugins, route_id, service_id, visit, ctx);
 }
 
 struct kg_snapshot *kg_model_snapshot(struct kg_model *model)

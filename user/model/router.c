@@ -5,25 +5,15 @@
 #include "base/mem.h"
 #include "model/arena.h"
 #include "model/demands.h"
+#include "model/route_rank.h"
 #include "model/words.h"
 
 #include <stdlib.h>
 
-#define HOST_MAX 255 /* RFC 1035, 2.3.4; a longer Host matches only routes without hosts */
-
-/* A candidate's rank, most significant first: kinds of attributes, whether all hosts are whole names, how
- * many headers, whether the path is a regex, and in the 32 bits below the regex's priority or the path's
- * length. */
-#define RANK_KINDS   42
-#define RANK_WHOLE   41
-#define RANK_HEADERS 33
-#define RANK_REGEX   32
-#define HEADERS_MOST 255u
-
 /* One path of one route (or a route without paths): what the priorities compare (router.h). */
 struct candidate {
     const struct kg_route *route;
-    uint64_t rank;     /* see above */
+    uint64_t rank;     /* route_rank.h */
     size_t order;      /* the route's age; the smaller wins a tie */
     size_t prefix_len; /* of the path; 0 without paths */
     bool by_regex;     /* the match says how long */
@@ -56,11 +46,9 @@ struct regex_path {
     size_t method_count; /* 0 = any */
 };
 
-enum host_kind { HOST_ANY, HOST_WHOLE, HOST_SUFFIX, HOST_PREFIX };
-
 struct host {
     uint64_t hash;
-    enum host_kind kind;
+    enum kg_host_kind kind;
     uint16_t port;        /* 0 = any */
     uint32_t demand;      /* id of what the routes behind it demand of headers; 0 = nothing */
     uint32_t sni;         /* which server name they want: see SNI_ANY */
@@ -75,9 +63,9 @@ struct kg_router {
     struct kg_words methods, snis;
     struct host **table; /* open addressing; a power of two, at most half full */
     size_t mask;
-    bool kinds[HOST_PREFIX + 1]; /* which kinds of host occur at all */
-    bool ports;                  /* some host names a port */
-    bool regexes;                /* some path is one */
+    bool kinds[KG_HOST_PREFIX + 1]; /* which kinds of host occur at all */
+    bool ports;                     /* some host names a port */
+    bool regexes;                   /* some path is one */
     struct kg_demands demands;
     const struct candidate **tops; /* the best candidate of each demand */
 };
@@ -92,7 +80,7 @@ struct kg_router {
 
 /* One line of the work list that the tries are built from. */
 struct entry {
-    enum host_kind kind;
+    enum kg_host_kind kind;
     uint16_t port;
     uint32_t demand, sni;
     struct kg_slice host, path;
@@ -111,7 +99,7 @@ static uint64_t hash_step(uint64_t hash, char c)
 
 #define HASH_START 0xcbf29ce484222325ull
 
-static uint64_t hash_end(uint64_t hash, enum host_kind kind, uint16_t port, uint32_t demand, uint32_t sni)
+static uint64_t hash_end(uint64_t hash, enum kg_host_kind kind, uint16_t port, uint32_t demand, uint32_t sni)
 {
     hash ^= sni * 0xff51afd7ed558ccdull;
     hash = (hash ^ ((uint64_t)demand << 32 | (uint64_t)kind << 16 | port)) * 0x9e3779b97f4a7c15ull;
@@ -124,11 +112,11 @@ static uint64_t hash_host(const struct entry *entry)
     uint64_t hash = HASH_START;
 
     for (size_t i = 0; i < text.len; i++)
-        hash = hash_step(hash, text.ptr[entry->kind == HOST_SUFFIX ? text.len - 1 - i : i]);
+        hash = hash_step(hash, text.ptr[entry->kind == KG_HOST_SUFFIX ? text.len - 1 - i : i]);
     return hash_end(hash, entry->kind, entry->port, entry->demand, entry->sni);
 }
 
-static struct host **table_slot(const struct kg_router *router, uint64_t hash, enum host_kind kind,
+static struct host **table_slot(const struct kg_router *router, uint64_t hash, enum kg_host_kind kind,
                                 struct kg_slice text, uint16_t port, uint32_t demand, uint32_t sni)
 {
     for (size_t i = hash & router->mask;; i = (i + 1) & router->mask) {
@@ -369,51 +357,13 @@ static void insert(struct kg_router *router, const struct entry *entry)
         offer_method(router, node->best, find_method(router, entry->spec->methods[i]), entry->candidate);
 }
 
-/* "name", "*.name" or "name.*", each perhaps with ":port". */
 static void parse_host(struct kg_slice text, struct entry *entry)
 {
-    size_t colon = text.len;
-    uint64_t port;
+    struct kg_host_pattern pattern = kg_host_pattern_of(text);
 
-    while (colon > 0 && text.ptr[colon - 1] >= '0' && text.ptr[colon - 1] <= '9')
-        colon--;
-    /* The last colon of a bare IPv6 address is none of a port. */
-    if (colon > 1 && text.ptr[colon - 1] == ':' && colon < text.len &&
-        (kg_slice_find(text, ':') == colon - 1 || text.ptr[colon - 2] == ']') &&
-        kg_slice_u64(skip(text, colon), &port) == 0 && port <= UINT16_MAX) {
-        entry->port = (uint16_t)port;
-        text.len = colon - 1;
-    }
-    if (text.len > 1 && text.ptr[text.len - 1] == '.')
-        text.len--;
-    entry->kind = HOST_WHOLE;
-    if (text.len > 2 && text.ptr[0] == '*' && text.ptr[1] == '.') {
-        entry->kind = HOST_SUFFIX;
-        text = skip(text, 1);
-    } else if (text.len > 2 && text.ptr[text.len - 1] == '*' && text.ptr[text.len - 2] == '.') {
-        entry->kind = HOST_PREFIX;
-        text.len--;
-    }
-    entry->host = text;
-}
-
-/* last: the priority of a regex, or the length of a path. */
-static uint64_t rank_of(const struct kg_route_spec *spec, bool by_regex, uint64_t last)
-{
-    uint64_t kinds = (spec->host_count > 0) + (spec->path_count + spec->regex_count > 0) +
-                     (spec->method_count > 0) + (spec->header_count > 0) + (spec->sni_count > 0);
-    uint64_t headers = spec->header_count < HEADERS_MOST ? spec->header_count : HEADERS_MOST;
-    uint64_t whole_names = spec->host_count > 0;
-
-    for (size_t i = 0; i < spec->host_count; i++) {
-        struct entry entry = { 0 };
-        parse_host(spec->hosts[i], &entry);
-        if (entry.kind != HOST_WHOLE)
-            whole_names = 0;
-    }
-    KG_ASSERT(last <= UINT32_MAX);
-    return kinds << RANK_KINDS | whole_names << RANK_WHOLE | headers << RANK_HEADERS |
-           (uint64_t)by_regex << RANK_REGEX | last;
+    entry->kind = pattern.kind;
+    entry->port = pattern.port;
+    entry->host = pattern.text;
 }
 
 static const struct candidate *new_candidate(struct kg_router *router, const struct candidate *from)
@@ -477,7 +427,7 @@ static size_t expand_regexes(struct kg_router *router, const struct kg_route_spe
 
     for (size_t i = 0; i < spec->method_count; i++)
         methods[i] = find_method(router, spec->methods[i]);
-    candidate.rank = rank_of(spec, true, (uint64_t)((int64_t)spec->regex_priority - INT32_MIN));
+    candidate.rank = kg_route_rank_regex(spec);
     entry.candidate = new_candidate(router, &candidate);
     for (size_t i = 0; i < spec->regex_count; i++) {
         entry.regex = spec->regexes[i];
@@ -498,7 +448,7 @@ static size_t expand(struct kg_router *router, const struct kg_route_spec *spec,
         struct entry entry = { .demand = demand, .spec = spec };
         if (spec->path_count > 0)
             entry.path = kg_arena_copy(&router->arena, spec->paths[p]);
-        struct candidate candidate = { spec->route, rank_of(spec, false, entry.path.len), order,
+        struct candidate candidate = { spec->route, kg_route_rank_path(spec, entry.path.len), order,
                                        entry.path.len, false };
         entry.candidate = new_candidate(router, &candidate);
         made += put_hosts(router, &entry, out + made);
@@ -635,8 +585,8 @@ static void take_regex(struct search *search, const struct host *host)
     }
 }
 
-static void look_behind_host(struct search *search, uint64_t hash, enum host_kind kind, struct kg_slice text,
-                             uint16_t port)
+static void look_behind_host(struct search *search, uint64_t hash, enum kg_host_kind kind,
+                             struct kg_slice text, uint16_t port)
 {
     const struct host *host =
         *table_slot(search->router, hash_end(hash, kind, port, search->demand, search->sni), kind, text, port,
@@ -648,7 +598,7 @@ static void look_behind_host(struct search *search, uint64_t hash, enum host_kin
         take_plain(search, host);
 }
 
-static void look(struct search *search, uint64_t hash, enum host_kind kind, struct kg_slice text)
+static void look(struct search *search, uint64_t hash, enum kg_host_kind kind, struct kg_slice text)
 {
     look_behind_host(search, hash, kind, text, 0);
     if (search->router->ports && search->port != 0)
@@ -662,10 +612,10 @@ static void look_forwards(struct search *search, struct kg_slice host)
 
     for (size_t i = 0; i < host.len; i++) {
         hash = hash_step(hash, host.ptr[i]);
-        if (host.ptr[i] == '.' && i > 0 && i + 1 < host.len && search->router->kinds[HOST_PREFIX])
-            look(search, hash, HOST_PREFIX, kg_slice_of(host.ptr, i + 1));
+        if (host.ptr[i] == '.' && i > 0 && i + 1 < host.len && search->router->kinds[KG_HOST_PREFIX])
+            look(search, hash, KG_HOST_PREFIX, kg_slice_of(host.ptr, i + 1));
     }
-    look(search, hash, HOST_WHOLE, host);
+    look(search, hash, KG_HOST_WHOLE, host);
 }
 
 static void look_backwards(struct search *search, struct kg_slice host)
@@ -675,7 +625,7 @@ static void look_backwards(struct search *search, struct kg_slice host)
     for (size_t i = host.len; i-- > 1;) {
         hash = hash_step(hash, host.ptr[i]);
         if (host.ptr[i] == '.' && i + 1 < host.len)
-            look(search, hash, HOST_SUFFIX, skip(host, i));
+            look(search, hash, KG_HOST_SUFFIX, skip(host, i));
     }
 }
 
@@ -685,12 +635,12 @@ static void look_at_hosts(struct search *search)
     const struct kg_router *router = search->router;
     struct kg_slice host = search->query->host;
 
-    look_behind_host(search, HASH_START, HOST_ANY, kg_slice_of(NULL, 0), 0);
-    if (host.len == 0 || host.len > HOST_MAX)
+    look_behind_host(search, HASH_START, KG_HOST_ANY, kg_slice_of(NULL, 0), 0);
+    if (host.len == 0 || host.len > KG_HOST_MAX)
         return;
-    if (router->kinds[HOST_WHOLE] || router->kinds[HOST_PREFIX])
+    if (router->kinds[KG_HOST_WHOLE] || router->kinds[KG_HOST_PREFIX])
         look_forwards(search, host);
-    if (router->kinds[HOST_SUFFIX])
+    if (router->kinds[KG_HOST_SUFFIX])
         look_backwards(search, host);
 }
 

@@ -243,7 +243,31 @@ static const struct kg_route *build_route(struct kg_arena *arena, const struct k
     return route;
 }
 
-/* Routes of a service that is switched off are left out; those without a service are in. */
+struct kg_route_spec kg_route_record_spec(const struct kg_route_record *record, const struct kg_route *route)
+{
+    return (struct kg_route_spec){
+        .route = route,
+        .hosts = record->hosts,
+        .paths = record->paths,
+        .methods = record->methods,
+        .snis = record->snis,
+        .headers = record->headers,
+        .regexes = record->regex_paths,
+        .host_count = record->host_count,
+        .path_count = record->path_count,
+        .method_count = record->method_count,
+        .sni_count = record->sni_count,
+        .header_count = record->header_count,
+        .regex_count = record->regex_path_count,
+        .regex_priority = record->regex_priority,
+    };
+}
+
+bool kg_route_record_is_served(const struct kg_route_record *record, const struct kg_service_record *service)
+{
+    return record->service_id[0] == '\0' || (service && service->enabled);
+}
+
 static size_t build_routes(struct kg_arena *arena, const struct records *routes,
                            const struct kg_pmap *services, const struct kg_plugin_record *global,
                            struct kg_route_spec *specs)
@@ -254,24 +278,9 @@ static size_t build_routes(struct kg_arena *arena, const struct records *routes,
     for (size_t i = 0; i < routes->count; i++) {
         const struct kg_route_record *record = (const struct kg_route_record *)routes->items[i];
         const struct kg_service_record *service = kg_pmap_find(services, record->service_id);
-        if (record->service_id[0] != '\0' && (!service || !service->built))
+        if (!kg_route_record_is_served(record, service))
             continue;
-        specs[count++] = (struct kg_route_spec){
-            .route = build_route(arena, record, service, global, &winners),
-            .hosts = record->hosts,
-            .paths = record->paths,
-            .methods = record->methods,
-            .snis = record->snis,
-            .headers = record->headers,
-            .regexes = record->regex_paths,
-            .host_count = record->host_count,
-            .path_count = record->path_count,
-            .method_count = record->method_count,
-            .sni_count = record->sni_count,
-            .header_count = record->header_count,
-            .regex_count = record->regex_path_count,
-            .regex_priority = record->regex_priority,
-        };
+        specs[count++] = kg_route_record_spec(record, build_route(arena, record, service, global, &winners));
     }
     free(winners.items);
     return count;

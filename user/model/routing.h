@@ -33,4 +33,10 @@ void kg_routing_each_balancer(const struct kg_routing *routing,
 struct kg_snapshot *kg_snapshot_new(struct kg_routing *routing, const struct kg_pmap *credentials_by_mac,
                                     const struct kg_certificates *certificates);
 
+/* What the router is given of a route. */
+struct kg_route_spec kg_route_record_spec(const struct kg_route_record *record, const struct kg_route *route);
+/* Whether it is in the router at all: routes of a service that is switched off are left out, those without a
+ * service are in. service: its own, or NULL. */
+bool kg_route_record_is_served(const struct kg_route_record *record, const struct kg_service_record *service);
+
 #endif

@@ -63,6 +63,11 @@ int kg_guard_ban_get(struct kg_guard *g, const struct kg_addr *source, struct kg
     return 0;
 }
 
+int kg_guard_may_ban(const struct kg_guard *g, const struct kg_addr *address, struct kg_error *err)
+{
+    return 0;
+}
+
 void kg_guard_each_ban(struct kg_guard *g, void (*visit)(void *ctx, const struct kg_ban_info *info),
                        void *ctx)
 {

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Why a route wins a request and the others do not, and which plugin instances it has: for whoever explains
+ * what the router and a routing have decided. Control thread only.
+ */
+#ifndef KG_MODEL_CANDIDATES_H
+#define KG_MODEL_CANDIDATES_H
+
+#include "base/pmap.h"
+#include "model/route_rank.h"
+
+struct kg_model;
+
+/* One route held against a query. Slices are the model's. */
+struct kg_candidate {
+    const char *id;
+    struct kg_slice name;
+    unsigned misses; /* enum kg_miss; 0: it matches */
+    uint64_t rank;   /* when its path fits: the greater wins, of equals the smaller order */
+    uint64_t order;
+};
+
+/* Calls back for every route there is, in no order; regexes are tried as for one request. */
+void kg_candidates_each(const struct kg_pmap *services, const struct kg_pmap *routes,
+                        const struct kg_route_query *query,
+                        void (*visit)(void *ctx, const struct kg_candidate *candidate), void *ctx);
+/* The same of a model. */
+void kg_model_each_candidate(const struct kg_model *model, const struct kg_route_query *query,
+                             void (*visit)(void *ctx, const struct kg_candidate *candidate), void *ctx);
+
+/* A plugin instance whose scope takes in a route's requests, whoever makes them. */
+struct kg_plugin_instance {
+    const char *id;
+    const struct kg_plugin_type *type;
+    bool enabled;
+    bool by_route, by_service; /* its scope; neither: global */
+};
+
+/* Calls back for every instance that is for this route, for this service (empty: none) or for all, in no
+ * order. */
+void kg_plugins_each(const struct kg_pmap *plugins, const char *route_id, const char *service_id,
+                     void (*visit)(void *ctx, const struct kg_plugin_instance *instance), void *ctx);
+/* The same of a model. */
+void kg_model_each_plugin(const struct kg_model *model, const char *route_id, const char *service_id,
+                          void (*visit)(void *ctx, const struct kg_plugin_instance *instance), void *ctx);
+
+#endif
