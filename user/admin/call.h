@@ -53,9 +53,11 @@ struct kg_call {
     struct kg_resource resource;
     json_t *input; /* the body as an object; NULL for methods without one */
     bool dry_run;  /* ?dry_run=1 of a write: it is checked and answered, and nothing changes */
-    /* The answer. json NULL: no body. */
+    /* The answer: json, or a NUL-terminated text of a type of its own (owned), or no body. */
     unsigned status;
     json_t *json;
+    char *text;
+    struct kg_slice text_type;
     unsigned allow; /* methods for an Allow header; 0: none */
 };
 
@@ -153,6 +155,10 @@ void kg_admin_root(struct kg_call *call);
 void kg_admin_status(struct kg_call *call);
 void kg_admin_stats(struct kg_call *call);
 void kg_admin_plugins_enabled(struct kg_call *call);
+bool kg_admin_database_reachable(struct kg_call *call);
+
+/* metrics.c */
+void kg_admin_metrics(struct kg_call *call);
 
 /* endpoints.c */
 void kg_admin_endpoints(struct kg_call *call);

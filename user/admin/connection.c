@@ -97,6 +97,11 @@ static void put_head(struct kg_writer *w, const struct kg_conn *conn, const stru
     KG_PUT(w, "\r\nServer: keygate/" KG_VERSION "\r\n");
     if (call->json)
         KG_PUT(w, "Content-Type: application/json; charset=utf-8\r\n");
+    if (call->text) {
+        KG_PUT(w, "Content-Type: ");
+        kg_put(w, call->text_type);
+        KG_PUT(w, "\r\n");
+    }
     /* RFC 9110, 8.6: none in a 204. */
     if (call->status != 204) {
         KG_PUT(w, "Content-Length: ");
@@ -122,10 +127,10 @@ static void put_head(struct kg_writer *w, const struct kg_conn *conn, const stru
     KG_PUT(w, "\r\n\r\n");
 }
 
-/* Lays the answer out in conn->out and goes on to writing it. Takes over call->json. */
+/* Lays the answer out in conn->out and goes on to writing it. Takes over call->json and call->text. */
 static void render(struct kg_conn *conn, struct kg_call *call)
 {
-    char *text = call->json ? json_dumps(call->json, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+    char *text = call->json ? json_dumps(call->json, JSON_COMPACT | JSON_REAL_PRECISION(15)) : call->text;
     size_t text_len = text ? strlen(text) : 0;
     struct kg_writer w = kg_writer_of(kg_calloc(1, HEAD_OUT + text_len), HEAD_OUT + text_len);
 

@@ -51,7 +51,7 @@ void kg_admin_plugins_enabled(struct kg_call *call)
 }
 
 /* The cheapest read there is. */
-static bool database_reachable(struct kg_call *call)
+bool kg_admin_database_reachable(struct kg_call *call)
 {
     int64_t after = 0;
     json_t *page = kg_store_list(call->parts->store, KG_SERVICES, NULL, NULL, 1, &after);
@@ -108,7 +108,7 @@ void kg_admin_status(struct kg_call *call)
         call->parts->status(call->parts->ctx, server);
     kg_reply_json(call, 200,
                   json_pack("{s:{s:b},s:o,s:{s:o,s:o},s:{s:I}}", "database", "reachable",
-                            (int)database_reachable(call), "server", server, "xdp", "interfaces",
+                            (int)kg_admin_database_reachable(call), "server", server, "xdp", "interfaces",
                             interfaces(guard), "packets", packets(guard), "guard", "bans", bans));
 }
 

@@ -3,7 +3,8 @@
 #include "keyctl/keyctl.h"
 
 const struct action *const actions[] = {
-    &convert_action, &status_action, &stats_action, &top_action, &explain_action, &completion_action, NULL,
+    &convert_action, &status_action,  &stats_action,      &metrics_action,
+    &top_action,     &explain_action, &completion_action, NULL,
 };
 
 const struct action *find_action(const char *name)
@@ -55,4 +56,30 @@ const struct action stats_action = {
     .about = "What each consumer has asked for and got, at most 100 ms old.",
     .run = run_stats,
     .examples = { "", "-o json" },
+};
+
+static void print_bytes(void *ctx, struct kg_slice bytes)
+{
+    fwrite(bytes.ptr, 1, bytes.len, stdout);
+}
+
+static int run_metrics(const struct command *command)
+{
+    struct answer answer;
+    int rc = ask_stream(command->socket, "/metrics", false, print_bytes, NULL, &answer);
+
+    if (rc == 0 && answer.status != 200)
+        rc = refused(command, &answer);
+    json_decref(answer.json);
+    return rc;
+}
+
+const struct action metrics_action = {
+    .name = "metrics",
+    .summary = "all counters, for Prometheus",
+    .about =
+        "The figures of status and stats in Prometheus' text format, whatever -o says. What scrapes no UNIX\n"
+        "socket can read them from a file: node_exporter's textfile collector.",
+    .run = run_metrics,
+    .examples = { "", "> /var/lib/prometheus/node-exporter/keygate.prom" },
 };

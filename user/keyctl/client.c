@@ -267,6 +267,47 @@ int ask(const char *socket_path, const char *method, const char *path, const jso
     return rc < 0 ? unreachable(socket_path, explain(-rc)) : 0;
 }
 
+/* The body as it comes, to its end. */
+static int pass_on(struct reading *r, void (*take)(void *ctx, struct kg_slice bytes), void *ctx)
+{
+    ssize_t n = 1;
+
+    while (n > 0) {
+        if (r->len > 0)
+            take(ctx, kg_slice_of(r->buf, r->len));
+        r->len = 0;
+        n = read_some(r);
+    }
+    return (int)n;
+}
+
+int ask_stream(const char *socket_path, const char *path, bool patient,
+               void (*take)(void *ctx, struct kg_slice bytes), void *ctx, struct answer *answer)
+{
+    const struct timeval never = { 0 };
+    struct reading r = { 0 };
+    int rc = open_socket(socket_path, &r.fd);
+
+    *answer = (struct answer){ 0 };
+    if (rc != 0)
+        return rc;
+    rc = send_request(r.fd, "GET", path, NULL);
+    if (rc == 0)
+        rc = read_head(&r, false);
+    answer->status = r.head.status;
+    if (rc == 0 && patient && setsockopt(r.fd, SOL_SOCKET, SO_RCVTIMEO, &never, sizeof(never)) < 0)
+        rc = -errno;
+    if (rc == 0 && answer->status == 200)
+        rc = pass_on(&r, take, ctx);
+    else if (rc == 0)
+        rc = read_to_end(&r);
+    if (rc == 0 && r.len > 0)
+        answer->json = json_loadb(r.buf, r.len, 0, NULL);
+    close(r.fd);
+    free(r.buf);
+    return rc < 0 ? unreachable(socket_path, explain(-rc)) : 0;
+}
+
 void put_segment(char *path, size_t cap, const char *segment)
 {
     static const char digits[] = "0123456789ABCDEF";

@@ -25,7 +25,7 @@ static void print_missing(const struct command *command)
 }
 
 /* The daemon's message, or the status where it gave none. */
-static int refused(const struct command *command, const struct answer *answer)
+int refused(const struct command *command, const struct answer *answer)
 {
     const char *message = json_string_value(json_object_get(answer->json, "message"));
 

@@ -110,8 +110,8 @@ struct action {
 };
 
 extern const struct action *const actions[]; /* ended by NULL */
-extern const struct action convert_action, status_action, stats_action, top_action, explain_action;
-extern const struct action completion_action;
+extern const struct action convert_action, status_action, stats_action, metrics_action, top_action;
+extern const struct action explain_action, completion_action;
 
 const struct action *find_action(const char *name);
 
@@ -167,6 +167,10 @@ int ask(const char *socket_path, const char *method, const char *path, const jso
         struct answer *answer);
 /* How long the daemon may be silent, instead of half a minute. */
 void set_patience(unsigned seconds);
+/* GETs what comes bit by bit, and is no JSON: take is called with each piece, till the daemon ends it. Any
+ * status but 200 is an answer like those of ask. patient: pieces may be hours apart. */
+int ask_stream(const char *socket_path, const char *path, bool patient,
+               void (*take)(void *ctx, struct kg_slice bytes), void *ctx, struct answer *answer);
 /* Percent-encodes a segment of a path. */
 void put_segment(char *path, size_t cap, const char *segment);
 
@@ -180,6 +184,8 @@ int request(const struct command *command, const char *method, const char *path,
 int collection_path(const struct command *command, char *path, size_t cap);
 /* All pages of a path as one, {"data": […], "next": null} (owned, in any case): the exit status. */
 int fetch_all(const struct command *command, const char *path, json_t **all);
+/* Says why the daemon refused; the exit status. */
+int refused(const struct command *command, const struct answer *answer);
 /* Lists all pages of a path, with the columns of noun. */
 int list_all(const struct command *command, const struct noun *noun, const char *path);
 /* Prints an object as -o wants it; as a table: one line for each leaf. */
