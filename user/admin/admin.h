@@ -7,6 +7,7 @@
 #ifndef KG_ADMIN_ADMIN_H
 #define KG_ADMIN_ADMIN_H
 
+#include "admin/events.h"
 #include "guard/guard.h"
 #include "io/poller.h"
 #include "model/model.h"
@@ -25,6 +26,7 @@ struct kg_admin_parts {
     struct kg_store *store;
     struct kg_model *model;
     const struct kg_proxy_config *proxy; /* what workers run by; NULL: /explain answers 503 */
+    struct kg_events *events;            /* told of what happens to entities; NULL: /events answers 503 */
     struct kg_guard *guard;              /* may be set later; NULL: /bans and /allow answer 503 */
     /* Makes the model's changes visible to the workers; called after each commit, before the answer. */
     void (*publish)(void *ctx);

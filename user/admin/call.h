@@ -9,6 +9,7 @@
 #include "admin/admin.h"
 #include "base/writer.h"
 #include "http/head.h"
+#include "http/uri.h"
 
 #define KG_ADMIN_SEGMENTS 6
 #define KG_ADMIN_PATH_MAX 8192
@@ -58,7 +59,8 @@ struct kg_call {
     json_t *json;
     char *text;
     struct kg_slice text_type;
-    unsigned allow; /* methods for an Allow header; 0: none */
+    struct kg_event_listener *listener; /* behind the text its events follow, to no end; owned */
+    unsigned allow;                     /* methods for an Allow header; 0: none */
 };
 
 /* router.c: answers the call. */
@@ -178,6 +180,9 @@ void kg_admin_allows(struct kg_call *call);
 void kg_admin_allowed(struct kg_call *call);
 json_t *kg_admin_ban_json(const struct kg_ban_info *info);
 const char *kg_admin_check_address(const json_t *value, char scratch[256]);
+
+/* stream.c */
+void kg_admin_events(struct kg_call *call);
 
 /* explain.c */
 extern const struct kg_entity kg_admin_explain_entity;

@@ -5,6 +5,7 @@
 #include "admin/call.h"
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "http/answer.h"
 #include "keygate/version.h"
@@ -70,6 +71,8 @@ void kg_conn_close(struct kg_conn *conn)
     close(conn->fd);
     drop_body(conn);
     drop_out(conn);
+    if (conn->listener)
+        kg_events_leave(conn->listener);
     admin->refused -= conn->refused;
     admin->conns[conn->slot] = NULL;
     kg_wipe(conn->input, sizeof(conn->input));
@@ -102,8 +105,8 @@ static void put_head(struct kg_writer *w, const struct kg_conn *conn, const stru
         kg_put(w, call->text_type);
         KG_PUT(w, "\r\n");
     }
-    /* RFC 9110, 8.6: none in a 204. */
-    if (call->status != 204) {
+    /* RFC 9110, 8.6: none in a 204. A stream ends with its connection. */
+    if (call->status != 204 && !call->listener) {
         KG_PUT(w, "Content-Length: ");
         kg_put_u64(w, body_len);
         KG_PUT(w, "\r\n");
@@ -151,6 +154,24 @@ static void render(struct kg_conn *conn, struct kg_call *call)
     conn->deadline = kg_clock_ms() + KG_ADMIN_WRITE_MS;
 }
 
+static void wake(void *ctx)
+{
+    const struct kg_conn *conn = ctx;
+
+    /* A failure shows when the connection is next looked at. */
+    if (kg_poller_modify(conn->admin->parts.poller, conn->fd, EPOLLIN | EPOLLOUT) < 0)
+        kg_log(KG_LOG_DEBUG, "admin: a listener could not be woken");
+}
+
+/* Behind the answer, events follow for as long as the client stays. */
+static void begin_stream(struct kg_conn *conn, struct kg_event_listener *listener)
+{
+    conn->listener = listener;
+    conn->state = KG_CONN_STREAM;
+    conn->deadline = UINT64_MAX;
+    kg_events_on_wake(listener, wake, conn);
+}
+
 /* An answer after which the connection cannot go on. why may be NULL. */
 static void fail(struct kg_conn *conn, unsigned status, const char *why)
 {
@@ -178,8 +199,10 @@ static void answer(struct kg_conn *conn)
     call->body = kg_slice_of(conn->body, conn->body_len);
     kg_admin_dispatch(call);
     json_decref(call->input);
-    conn->keep_alive = conn->framing.keep_alive;
+    conn->keep_alive = conn->framing.keep_alive && !call->listener;
     render(conn, call);
+    if (call->listener)
+        begin_stream(conn, call->listener);
     kg_wipe(call, sizeof(*call));
     free(call);
 }
@@ -326,8 +349,8 @@ static void linger(struct kg_conn *conn)
     conn->deadline = kg_clock_ms() + KG_ADMIN_LINGER_MS;
 }
 
-/* 0 all is written, -EAGAIN not yet, or another -errno. */
-static int flush(struct kg_conn *conn)
+/* 0 all of conn->out is written, -EAGAIN not yet, or another -errno. */
+static int send_out(struct kg_conn *conn)
 {
     while (conn->out_sent < conn->out_len) {
         ssize_t n = send(conn->fd, conn->out + conn->out_sent, conn->out_len - conn->out_sent,
@@ -338,9 +361,33 @@ static int flush(struct kg_conn *conn)
         if (n < 0)
             return -errno;
         conn->out_sent += (size_t)n;
-        conn->deadline = kg_clock_ms() + KG_ADMIN_WRITE_MS;
+        if (conn->state == KG_CONN_WRITE)
+            conn->deadline = kg_clock_ms() + KG_ADMIN_WRITE_MS;
     }
     drop_out(conn);
+    return 0;
+}
+
+/* Likewise of a stream, for now. */
+static int flush_stream(struct kg_conn *conn)
+{
+    int rc;
+
+    do {
+        rc = send_out(conn);
+        if (rc == 0)
+            conn->out = kg_events_take(conn->listener, &conn->out_len);
+    } while (rc == 0 && conn->out);
+    return rc;
+}
+
+/* Likewise of an answer; then comes the next request, or the end. */
+static int flush(struct kg_conn *conn)
+{
+    int rc = send_out(conn);
+
+    if (rc < 0)
+        return rc;
     if (conn->keep_alive)
         next_request(conn);
     else
@@ -364,10 +411,15 @@ static bool advance(struct kg_conn *conn)
             read_length(conn);
         if (conn->state == KG_CONN_WRITE)
             rc = flush(conn);
+        if (conn->state == KG_CONN_STREAM)
+            rc = flush_stream(conn);
     } while (rc == 0 && conn->state != KG_CONN_LINGER &&
              (conn->state != before || conn->state == KG_CONN_HEAD));
     if (rc == 0 || rc == -EAGAIN) {
         uint32_t want = conn->state == KG_CONN_WRITE ? EPOLLOUT : EPOLLIN;
+
+        if (conn->state == KG_CONN_STREAM && conn->out)
+            want |= EPOLLOUT;
 
         if (kg_poller_modify(conn->admin->parts.poller, conn->fd, want) == 0)
             return true;
@@ -380,7 +432,7 @@ static void receive(struct kg_conn *conn)
 {
     ssize_t n;
 
-    if (conn->state == KG_CONN_LINGER)
+    if (conn->state == KG_CONN_LINGER || conn->state == KG_CONN_STREAM)
         conn->used = 0;
     n = recv(conn->fd, conn->input + conn->used, sizeof(conn->input) - conn->used, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -389,7 +441,7 @@ static void receive(struct kg_conn *conn)
         kg_conn_close(conn);
         return;
     }
-    if (conn->state == KG_CONN_LINGER)
+    if (conn->state == KG_CONN_LINGER || conn->state == KG_CONN_STREAM)
         return;
     if (conn->state == KG_CONN_HEAD && conn->used == 0 && !conn->refused)
         conn->deadline = kg_clock_ms() + KG_ADMIN_HEAD_MS;
@@ -401,7 +453,9 @@ static void on_conn(void *ctx, uint32_t events)
 {
     struct kg_conn *conn = ctx;
 
-    if (conn->state != KG_CONN_WRITE)
+    if (conn->state == KG_CONN_STREAM && events == EPOLLOUT)
+        advance(conn);
+    else if (conn->state != KG_CONN_WRITE)
         receive(conn);
     else if (events & (EPOLLHUP | EPOLLERR))
         kg_conn_close(conn);

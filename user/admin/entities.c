@@ -123,8 +123,21 @@ void kg_admin_tell_model(struct kg_call *call, const struct kg_entity *entity, c
                             json_string_value(json_object_get(object, "name")));
 }
 
+/* A name is told where it is no secret. */
+static void tell_listeners(const struct kg_call *call, const struct kg_entity *entity, const json_t *object,
+                           const char *action)
+{
+    const struct kg_field *key = entity->endpoint_key ? kg_entity_field(entity, entity->endpoint_key) : NULL;
+    json_t *name = key && !key->secret ? json_object_get(object, entity->endpoint_key) : NULL;
+
+    kg_event(call->parts->events, "entity",
+             json_pack("{s:s,s:s,s:s,s:O*}", "action", action, "entity", entity->path, "id", id_of(object),
+                       "name", json_is_string(name) ? name : NULL));
+}
+
 /* Durable, then visible, then answered. Takes over object. */
-static void commit(struct kg_call *call, const struct kg_entity *entity, json_t *object, unsigned status)
+static void commit(struct kg_call *call, const struct kg_entity *entity, json_t *object, const json_t *old,
+                   unsigned status)
 {
     struct kg_error err = { "" };
     json_t *problem = NULL;
@@ -140,6 +153,7 @@ static void commit(struct kg_call *call, const struct kg_entity *entity, json_t 
     }
     object = kg_admin_take_children(call, entity, object);
     call->parts->publish(call->parts->ctx);
+    tell_listeners(call, entity, object, old ? "updated" : "created");
     kg_reply_json(call, status, object);
 }
 
@@ -170,7 +184,7 @@ static void write_entity(struct kg_call *call, enum kg_write write, const json_t
         json_decref(object);
         return;
     }
-    commit(call, entity, object, write == KG_WRITE_CREATE ? 201 : 200);
+    commit(call, entity, object, old, write == KG_WRITE_CREATE ? 201 : 200);
 }
 
 /* A PUT creates under the id or the endpoint key that its path names, whatever the body says. */
@@ -213,6 +227,7 @@ static void delete_entity(struct kg_call *call, const json_t *old)
     }
     kg_model_remove(call->parts->model, entity->id, id_of(old));
     call->parts->publish(call->parts->ctx);
+    tell_listeners(call, entity, old, "deleted");
     kg_reply_empty(call, 204);
 }
 

@@ -56,6 +56,7 @@ static const struct fixed fixed_paths[] = {
         .methods = CREATE,
         .entity = &kg_admin_explain_entity,
         .no_dry_run = true } },
+    { { "events" }, { .handle = kg_admin_events, .methods = READ } },
     { { "metrics" }, { .handle = kg_admin_metrics, .methods = READ } },
     { { "upstreams", "*", "health" }, { .handle = kg_admin_upstream_health, .methods = READ } },
     { { "upstreams", "*", "targets", "all" }, { .handle = kg_admin_all_targets, .methods = READ } },

@@ -29,9 +29,10 @@
 
 /*
  * HEAD → BODY → WRITE → HEAD …, or → LINGER after an answer that ends the connection. Idle is HEAD with
- * nothing received. In WRITE nothing is read: a client that pipelines waits.
+ * nothing received. In WRITE nothing is read: a client that pipelines waits. STREAM, instead of WRITE, lasts
+ * until the client goes; what it sends is thrown away.
  */
-enum kg_conn_state { KG_CONN_HEAD, KG_CONN_BODY, KG_CONN_WRITE, KG_CONN_LINGER };
+enum kg_conn_state { KG_CONN_HEAD, KG_CONN_BODY, KG_CONN_WRITE, KG_CONN_STREAM, KG_CONN_LINGER };
 
 struct kg_conn {
     struct kg_admin *admin;
@@ -54,6 +55,7 @@ struct kg_conn {
     size_t body_len, body_cap;
     char *out; /* owned */
     size_t out_len, out_sent;
+    struct kg_event_listener *listener; /* in STREAM; owned */
 };
 
 struct kg_admin {

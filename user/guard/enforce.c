@@ -70,6 +70,16 @@ static void fill_info(const struct kg_guard *guard, const struct kg_ban_entry *e
     };
 }
 
+static void tell(const struct kg_guard *guard, enum kg_ban_event event, const struct kg_ban_entry *entry)
+{
+    struct kg_ban_info info;
+
+    if (!guard->tell)
+        return;
+    fill_info(guard, entry, &info);
+    guard->tell(guard->tell_ctx, event, &info);
+}
+
 /* Writes an entry into the map, keeping the drops counted so far. 0, -ENOSPC, or what the kernel says. */
 static int put_in_map(struct kg_guard *guard, struct kg_ban_entry *entry)
 {
@@ -223,6 +233,7 @@ static int set_ban(struct kg_guard *guard, const struct wanted *want, struct kg_
     rc = enforce(guard, entry);
     log_ban(entry, want->lifetime_s);
     kg_ban_notify(guard, entry);
+    tell(guard, KG_BAN_ADDED, entry);
     *out = entry;
     if (rc == -ENOSPC)
         return kg_error_set(
@@ -286,6 +297,7 @@ static int lift(struct kg_guard *guard, struct kg_ban_entry *entry, struct kg_er
     rc = kg_store_put_ban(guard->store, &record, err);
     if (rc)
         return rc;
+    tell(guard, KG_BAN_LIFTED, entry);
     remove_entry(guard, entry);
     kg_log(KG_LOG_INFO, "ban of %s lifted", kg_addr_text(&source, text));
     if (guard->notify)
@@ -366,6 +378,7 @@ void kg_bans_reap(struct kg_guard *guard, uint64_t now_ms)
            entry->expires_ns / 1000000 < now_ms) {
         kg_log(KG_LOG_INFO, "ban of %s is over: %llu packets dropped", kg_addr_text(&entry->source, text),
                (unsigned long long)drops_of(guard, entry));
+        tell(guard, KG_BAN_EXPIRED, entry);
         remove_entry(guard, entry);
         reaped++;
     }

@@ -102,6 +102,14 @@ size_t kg_guard_interfaces(const struct kg_guard *guard, const struct kg_guard_i
     return guard->config.interface_count;
 }
 
+void kg_guard_on_ban_event(struct kg_guard *guard,
+                           void (*tell)(void *ctx, enum kg_ban_event event, const struct kg_ban_info *info),
+                           void *ctx)
+{
+    guard->tell = tell;
+    guard->tell_ctx = ctx;
+}
+
 void kg_guard_on_ban(struct kg_guard *guard,
                      void (*notify)(void *ctx, const struct kg_addr *source, uint64_t until_ms), void *ctx)
 {

@@ -75,6 +75,15 @@ struct kg_slot_source kg_guard_slots(struct kg_guard *guard);
 void kg_guard_on_ban(struct kg_guard *guard,
                      void (*notify)(void *ctx, const struct kg_addr *source, uint64_t until_ms), void *ctx);
 
+enum kg_ban_event { KG_BAN_ADDED, KG_BAN_LIFTED, KG_BAN_EXPIRED };
+struct kg_ban_info;
+
+/* Called for each ban that begins or ends, the end of one that is over too, at most a second late. One at a
+ * time. */
+void kg_guard_on_ban_event(struct kg_guard *guard,
+                           void (*tell)(void *ctx, enum kg_ban_event event, const struct kg_ban_info *info),
+                           void *ctx);
+
 /* One signal of abuse: counts, and bans over the threshold. */
 void kg_guard_signal(struct kg_guard *guard, const struct kg_signal *signal);
 

@@ -86,6 +86,8 @@ struct kg_guard {
 
     void (*notify)(void *ctx, const struct kg_addr *source, uint64_t until_ms);
     void *notify_ctx;
+    void (*tell)(void *ctx, enum kg_ban_event event, const struct kg_ban_info *info);
+    void *tell_ctx;
     struct kg_scores *scores;
     struct kg_bans *bans;
     uint32_t outside_kernel; /* live bans that found no room in the map */

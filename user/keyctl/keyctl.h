@@ -110,8 +110,8 @@ struct action {
 };
 
 extern const struct action *const actions[]; /* ended by NULL */
-extern const struct action convert_action, status_action, stats_action, metrics_action, top_action;
-extern const struct action explain_action, completion_action;
+extern const struct action convert_action, status_action, stats_action, metrics_action, events_action;
+extern const struct action top_action, explain_action, completion_action;
 
 const struct action *find_action(const char *name);
 

@@ -11,6 +11,7 @@
 #include "keygated/key_uses.h"
 #include "keygated/privileges.h"
 #include "keygated/snapshots.h"
+#include "keygated/tell.h"
 #include "keygated/tls.h"
 #include "policy/policy.h"
 #include "proxy/prober.h"
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #define TICK_MS   50
+#define HEALTH_MS 1000
 #define EXPIRE_MS 600000 /* a walk over all keys: rarely */
 /* Signals handled in one go, so that a flood of them leaves room for operators. */
 #define SIGNAL_BATCH 65536
@@ -37,6 +39,8 @@ struct kg_daemon {
     struct kg_model *model;
     struct kg_guard *guard;
     struct kg_admin *admin;
+    struct kg_events *events;
+    struct kg_signal_sample sample;
     struct kg_resolver *resolver;
     struct kg_prober *prober;
     struct kg_worker *workers[KG_WORKERS_MAX];
@@ -49,7 +53,7 @@ struct kg_daemon {
     struct kg_identity identity;
     bool stale; /* an address has changed since the workers were shown a snapshot */
     bool draining;
-    uint64_t drain_until, expired_ms, rotated_ms;
+    uint64_t drain_until, expired_ms, rotated_ms, health_ms;
 };
 
 /* ---- what the parts ask of the daemon ---- */
@@ -98,6 +102,7 @@ static void addresses_changed(void *ctx, const char *host, const struct kg_addr 
 {
     struct kg_daemon *daemon = ctx;
 
+    kg_tell_addresses(daemon->events, host, count);
     if (count == 0)
         kg_log(KG_LOG_WARN, "the host name %s has no address", host);
     /* Many names may change together, and each snapshot costs as much as there are routes. */
@@ -111,6 +116,16 @@ static void ban_changed(void *ctx, const struct kg_addr *source, uint64_t until_
 
     for (size_t i = 0; i < daemon->worker_count; i++)
         kg_worker_ban(daemon->workers[i], source, until_ms);
+}
+
+static void ban_happened(void *ctx, enum kg_ban_event event, const struct kg_ban_info *info)
+{
+    kg_tell_ban(((struct kg_daemon *)ctx)->events, event, info);
+}
+
+static void worker_said(void *ctx, const char *notice)
+{
+    kg_event(((struct kg_daemon *)ctx)->events, "trouble", json_pack("{s:s}", "message", notice));
 }
 
 /* The model is there before the guard is: the guard's slots are asked for through the daemon. */
@@ -200,8 +215,10 @@ static void take_signals(void *ctx, uint32_t events)
     for (size_t i = 0; i < daemon->worker_count; i++) {
         struct kg_signal_queue *queue = kg_worker_signals(daemon->workers[i]);
 
-        for (; budget > 0 && kg_signal_pop(queue, &signal); budget--)
+        for (; budget > 0 && kg_signal_pop(queue, &signal); budget--) {
+            kg_tell_signal(daemon->events, &daemon->sample, &signal);
             kg_guard_signal(daemon->guard, &signal);
+        }
     }
 }
 
@@ -224,7 +241,7 @@ static void tick(void *ctx, uint32_t events)
     if (daemon->stale)
         show_workers(daemon);
     for (size_t i = 0; i < daemon->worker_count; i++)
-        kg_worker_log(daemon->workers[i]);
+        kg_worker_log(daemon->workers[i], worker_said, daemon);
     kg_guard_tick(daemon->guard, daemon->usage, daemon->worker_count, now);
     kg_snapshots_retire(&daemon->snapshots, daemon->workers, daemon->worker_count);
     kg_key_uses_write(daemon->store, daemon->workers, daemon->worker_count);
@@ -235,6 +252,10 @@ static void tick(void *ctx, uint32_t events)
     if (now >= daemon->rotated_ms + daemon->config->tls.ticket_rotation) {
         daemon->rotated_ms = now;
         kg_tls_tickets_rotate(daemon->proxy.tls.tickets);
+    }
+    if (now >= daemon->health_ms + HEALTH_MS) {
+        daemon->health_ms = now;
+        kg_tell_health(daemon->events, daemon->snapshots.list[daemon->snapshots.count - 1]);
     }
     if (daemon->draining && (all_finished(daemon) || now >= daemon->drain_until))
         kg_poller_stop(daemon->poller);
@@ -249,6 +270,8 @@ static void signalled(void *ctx, uint32_t events)
         return;
     if (info.ssi_signo == SIGHUP) {
         kg_log(KG_LOG_WARN, "SIGHUP: the settings are read at start only; restart the daemon to apply them");
+        kg_event(daemon->events, "reload",
+                 json_pack("{s:s}", "message", "the settings are read at start only"));
         return;
     }
     if (daemon->draining) {
@@ -319,6 +342,7 @@ static int open_admin(struct kg_daemon *daemon, struct kg_error *err)
         .store = daemon->store,
         .model = daemon->model,
         .proxy = &daemon->proxy,
+        .events = daemon->events,
         .guard = daemon->guard,
         .publish = publish,
         .status = add_status,
@@ -359,6 +383,7 @@ static int open_guard(struct kg_daemon *daemon, struct kg_error *err)
     if (rc < 0)
         return rc;
     kg_guard_on_ban(daemon->guard, ban_changed, daemon);
+    kg_guard_on_ban_event(daemon->guard, ban_happened, daemon);
     kg_admin_set_guard(daemon->admin, daemon->guard);
     return 0;
 }
@@ -540,6 +565,7 @@ int kg_daemon_start(const struct kg_config *config, struct kg_daemon **out, stru
     daemon->config = config;
     daemon->signal_fd = daemon->event_fd = -1;
     daemon->rotated_ms = kg_clock_ms();
+    daemon->events = kg_events_new();
     int rc = start(daemon, err);
     if (rc < 0) {
         bool undo = daemon->guard && daemon->fresh_pins;
@@ -590,6 +616,7 @@ void kg_daemon_free(struct kg_daemon *daemon)
         kg_model_free(daemon->model);
     if (daemon->guard)
         kg_guard_close(daemon->guard);
+    kg_events_free(daemon->events);
     if (daemon->store)
         kg_store_close(daemon->store);
     if (daemon->poller)

@@ -22,6 +22,7 @@ struct kg_peer {
     _Atomic uint32_t requests; /* on their way, of all workers: for least-connections */
     /* In a row, as Kong's checker counts them: a success sets all failures to 0, a failure the successes. */
     _Atomic uint32_t successes, http_failures, tcp_failures, timeouts;
+    bool told_unhealthy; /* what has been told of it; control thread alone */
 };
 
 struct kg_endpoint {

@@ -364,11 +364,12 @@ void kg_worker_stop(struct kg_worker *worker)
     free(worker);
 }
 
-void kg_worker_log(struct kg_worker *worker)
+void kg_worker_log(struct kg_worker *worker, void (*tell)(void *ctx, const char *notice), void *ctx)
 {
     if (!atomic_load_explicit(&worker->notice_waits, memory_order_acquire))
         return;
     kg_log(KG_LOG_WARN, "%s", worker->notice);
+    tell(ctx, worker->notice);
     atomic_store_explicit(&worker->notice_waits, false, memory_order_release);
 }
 

@@ -89,8 +89,8 @@ bool kg_worker_finished(const struct kg_worker *worker);
 /* Ends the thread now, whatever is running, and frees the worker. */
 void kg_worker_stop(struct kg_worker *worker);
 
-/* Control thread, at each tick: logs what the worker has to say, if anything. */
-void kg_worker_log(struct kg_worker *worker);
+/* Control thread, at each tick: logs what the worker has to say, if anything, and calls back with it. */
+void kg_worker_log(struct kg_worker *worker, void (*tell)(void *ctx, const char *notice), void *ctx);
 
 struct kg_usage_table *kg_worker_usage(struct kg_worker *worker);
 struct kg_key_uses *kg_worker_key_uses(struct kg_worker *worker);
