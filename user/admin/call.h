@@ -127,6 +127,9 @@ void kg_admin_shortcut(struct kg_call *call);
 
 /* entities.c: a change that is durable, to the model. */
 void kg_admin_tell_model(struct kg_call *call, const struct kg_entity *entity, const json_t *object);
+/* The same, when it is visible, to those who listen to /events: "created", "updated" or "deleted". */
+void kg_admin_tell_listeners(const struct kg_call *call, const struct kg_entity *entity, const json_t *object,
+                             const char *action);
 
 /* children.c: of entities that are written together with their children (a certificate with its SNIs). Adds
  * the name that a path gave to those of the input; false, and answered, when that cannot be. */

@@ -124,8 +124,8 @@ void kg_admin_tell_model(struct kg_call *call, const struct kg_entity *entity, c
 }
 
 /* A name is told where it is no secret. */
-static void tell_listeners(const struct kg_call *call, const struct kg_entity *entity, const json_t *object,
-                           const char *action)
+void kg_admin_tell_listeners(const struct kg_call *call, const struct kg_entity *entity, const json_t *object,
+                             const char *action)
 {
     const struct kg_field *key = entity->endpoint_key ? kg_entity_field(entity, entity->endpoint_key) : NULL;
     json_t *name = key && !key->secret ? json_object_get(object, entity->endpoint_key) : NULL;
@@ -153,7 +153,7 @@ static void commit(struct kg_call *call, const struct kg_entity *entity, json_t 
     }
     object = kg_admin_take_children(call, entity, object);
     call->parts->publish(call->parts->ctx);
-    tell_listeners(call, entity, object, old ? "updated" : "created");
+    kg_admin_tell_listeners(call, entity, object, old ? "updated" : "created");
     kg_reply_json(call, status, object);
 }
 
@@ -227,7 +227,7 @@ static void delete_entity(struct kg_call *call, const json_t *old)
     }
     kg_model_remove(call->parts->model, entity->id, id_of(old));
     call->parts->publish(call->parts->ctx);
-    tell_listeners(call, entity, old, "deleted");
+    kg_admin_tell_listeners(call, entity, old, "deleted");
     kg_reply_empty(call, 204);
 }
 

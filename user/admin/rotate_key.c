@@ -65,8 +65,11 @@ static json_t *show_both(struct kg_call *call, const json_t *object, const struc
         shown = json_pack("{s:O,s:O}", "id", json_object_get(previous, "id"), "ttl",
                           json_object_get(previous, "ttl"));
     }
-    json_decref(previous);
     call->parts->publish(call->parts->ctx);
+    kg_admin_tell_listeners(call, keys, object, "updated");
+    if (previous)
+        kg_admin_tell_listeners(call, keys, previous, "created");
+    json_decref(previous);
     return shown;
 }
 
