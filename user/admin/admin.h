@@ -14,10 +14,13 @@
 #include "proxy/worker.h"
 #include "store/store.h"
 
+#define KG_ADMIN_CONFIG_MAX (32u << 20)
+
 struct kg_admin_config {
     const char *socket_path;
     const char *group; /* "keygate"; may not exist on this machine: then only root and our own user */
     uint32_t ban_s;    /* guard.ban_time, in seconds: how long a ban asked for without a ttl lasts */
+    size_t config_max; /* bytes of declarative files in one request; 0: KG_ADMIN_CONFIG_MAX */
 };
 
 /* What the Admin API works on. All outlive it. */

@@ -37,11 +37,13 @@ struct kg_resource {
     struct kg_slice parent_ref;
     const struct kg_field *link; /* the foreign field that joins the two */
     bool no_dry_run;             /* its writes cannot be tried */
+    bool raw_body;               /* the handler reads the body itself, up to config_max */
 };
 
 struct kg_call {
     const struct kg_admin_parts *parts;
     uint32_t ban_s;
+    size_t config_max;
     /* What was asked. Slices live in the connection's buffers. */
     const struct kg_head *head;
     enum kg_method method; /* HEAD has become GET */
@@ -57,7 +59,7 @@ struct kg_call {
     /* The answer: json, or a NUL-terminated text of a type of its own (owned), or no body. */
     unsigned status;
     json_t *json;
-    char *text;
+    char *text; /* may hold keys: wiped when it is sent */
     struct kg_slice text_type;
     struct kg_event_listener *listener; /* behind the text its events follow, to no end; owned */
     unsigned allow;                     /* methods for an Allow header; 0: none */
@@ -93,6 +95,10 @@ struct kg_page {
     const char *more; /* what else `next` repeats where it repeats the size: "&tags=…", or NULL */
 };
 bool kg_admin_page(struct kg_call *call, struct kg_page *page);
+/* A query argument decoded into buf; false when it is not there. What does not fit counts as empty, and so as
+ * invalid. */
+bool kg_admin_query_arg(struct kg_call *call, struct kg_slice name, char *buf, size_t cap,
+                        struct kg_slice *value);
 /* {"data": list, "next": …, "offset": …}; base is the path for next. Takes over list. */
 json_t *kg_admin_page_json(const struct kg_page *page, json_t *list, int64_t after, const char *base,
                            bool repeat_size);
@@ -154,6 +160,21 @@ void kg_admin_upstream_health(struct kg_call *call);
 void kg_admin_all_targets(struct kg_call *call);
 void kg_admin_target_healthy(struct kg_call *call);
 void kg_admin_target_unhealthy(struct kg_call *call);
+
+/* config.c */
+void kg_admin_config(struct kg_call *call);
+
+/* form_parts.c: the next part of a multipart/form-data body (RFC 7578): *rest, the body at first, goes on.
+ * False at its end; *broken when that is not how it ends. */
+struct kg_form_part {
+    struct kg_slice name, filename, value;
+};
+bool kg_admin_next_part(struct kg_slice *rest, struct kg_slice boundary, struct kg_form_part *part,
+                        bool *broken);
+/* The boundary in a Content-Type, empty when there is none. */
+struct kg_slice kg_admin_boundary(struct kg_slice content_type);
+/* input.c: the media type without its parameters. */
+struct kg_slice kg_admin_media_of(struct kg_slice content_type);
 
 /* system.c */
 void kg_admin_root(struct kg_call *call);

@@ -137,7 +137,6 @@ static void render(struct kg_conn *conn, struct kg_call *call)
     size_t text_len = text ? strlen(text) : 0;
     struct kg_writer w = kg_writer_of(kg_calloc(1, HEAD_OUT + text_len), HEAD_OUT + text_len);
 
-    KG_ASSERT(text || !call->json);
     put_head(&w, conn, call, text_len);
     if (conn->head.method != KG_METHOD_HEAD)
         kg_put(&w, kg_slice_of(text, text_len));
@@ -191,6 +190,7 @@ static void answer(struct kg_conn *conn)
     struct kg_call *call = kg_calloc(1, sizeof(*call));
 
     call->parts = &conn->admin->parts;
+    call->config_max = conn->admin->config_max;
     call->ban_s = conn->admin->ban_s ? conn->admin->ban_s : KG_ADMIN_BAN_S;
     call->head = &conn->head;
     call->method = conn->head.method == KG_METHOD_HEAD ? KG_METHOD_GET : conn->head.method;
@@ -207,6 +207,26 @@ static void answer(struct kg_conn *conn)
     free(call);
 }
 
+/* Declarative files are larger than any entity. */
+static bool is_config(const struct kg_conn *conn)
+{
+    struct kg_slice path = conn->target.path;
+
+    return conn->head.method == KG_METHOD_POST &&
+           (kg_slice_eq(path, KG_SLICE("/config")) || kg_slice_eq(path, KG_SLICE("/config/")));
+}
+
+static size_t body_max(const struct kg_conn *conn)
+{
+    return is_config(conn) ? conn->admin->config_max + KG_ADMIN_CONFIG_MORE : KG_ADMIN_BODY_MAX;
+}
+
+/* Of all connections; one declarative file beside the rest, while it is read. */
+static size_t bodies_max(const struct kg_conn *conn)
+{
+    return KG_ADMIN_BODIES_MAX + (is_config(conn) ? body_max(conn) : 0);
+}
+
 /* Room for len more bytes of body; false when it has answered instead. The old copy is wiped, so no realloc
  * here. */
 static bool grow_body(struct kg_conn *conn, size_t len)
@@ -215,15 +235,19 @@ static bool grow_body(struct kg_conn *conn, size_t len)
     size_t len_now = conn->body_len;
     char *bigger;
 
-    if (len > KG_ADMIN_BODY_MAX - len_now) {
+    if (len > body_max(conn) - len_now) {
         fail(conn, 413, NULL);
         return false;
     }
     while (cap - len_now < len)
         cap *= 2;
+    /* A long one whose length is known is not copied from place to place; memory counts once it is written.
+     */
+    if (is_config(conn) && conn->framing.body == KG_BODY_LENGTH && cap < conn->framing.length)
+        cap = (size_t)conn->framing.length;
     if (cap == conn->body_cap)
         return true;
-    if (cap - conn->body_cap > KG_ADMIN_BODIES_MAX - conn->admin->bodies) {
+    if (cap - conn->body_cap + conn->admin->bodies > bodies_max(conn)) {
         fail(conn, 503, "too many large requests at once");
         return false;
     }
@@ -287,7 +311,7 @@ static void begin_body(struct kg_conn *conn)
         answer(conn);
         return;
     }
-    if (conn->framing.body == KG_BODY_LENGTH && conn->framing.length > KG_ADMIN_BODY_MAX) {
+    if (conn->framing.body == KG_BODY_LENGTH && conn->framing.length > body_max(conn)) {
         fail(conn, 413, NULL);
         return;
     }

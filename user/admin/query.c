@@ -76,10 +76,8 @@ void kg_admin_put_escaped(struct kg_writer *w, struct kg_slice text)
     }
 }
 
-/* A query argument decoded into buf; false when it is not there. What does not fit counts as empty, and so as
- * invalid. */
-static bool query_arg(struct kg_call *call, struct kg_slice name, char *buf, size_t cap,
-                      struct kg_slice *value)
+bool kg_admin_query_arg(struct kg_call *call, struct kg_slice name, char *buf, size_t cap,
+                        struct kg_slice *value)
 {
     struct kg_writer w = kg_writer_of(buf, cap);
     struct kg_slice raw = { 0 };
@@ -99,7 +97,7 @@ static bool read_size(struct kg_call *call, struct kg_page *page)
     int rc;
 
     page->size = KG_ADMIN_PAGE;
-    page->has_size = query_arg(call, KG_SLICE("size"), buf, sizeof(buf), &text);
+    page->has_size = kg_admin_query_arg(call, KG_SLICE("size"), buf, sizeof(buf), &text);
     if (!page->has_size)
         return true;
     rc = kg_slice_u64(text, &size);
@@ -124,7 +122,7 @@ bool kg_admin_page(struct kg_call *call, struct kg_page *page)
     *page = (struct kg_page){ 0 };
     if (!read_size(call, page))
         return false;
-    if (!query_arg(call, KG_SLICE("offset"), buf, sizeof(buf), &text))
+    if (!kg_admin_query_arg(call, KG_SLICE("offset"), buf, sizeof(buf), &text))
         return true;
     if (decode_offset(text, &page->after))
         return true;

@@ -21,6 +21,7 @@ static const struct fixed fixed_paths[] = {
     { { "status" }, { .handle = kg_admin_status, .methods = READ } },
     { { "stats" }, { .handle = kg_admin_stats, .methods = READ } },
     { { "endpoints" }, { .handle = kg_admin_endpoints, .methods = READ } },
+    { { "config" }, { .handle = kg_admin_config, .methods = READ | CREATE, .raw_body = true } },
     { { "plugins", "enabled" }, { .handle = kg_admin_plugins_enabled, .methods = READ } },
     { { "plugins", "schema", "*" }, { .handle = kg_admin_plugin_config, .methods = READ } },
     { { "schemas", "*" }, { .handle = kg_admin_schema, .methods = READ, .mean = kg_admin_mean_schema } },
@@ -252,7 +253,8 @@ void kg_admin_dispatch(struct kg_call *call)
     }
     if (call->resource.mean && !call->resource.mean(call))
         return;
-    if (!kg_admin_read_dry_run(call) || (takes_body(call->method) && !kg_admin_read_input(call)))
+    if (!kg_admin_read_dry_run(call) ||
+        (takes_body(call->method) && !call->resource.raw_body && !kg_admin_read_input(call)))
         return;
     if (call->dry_run)
         kg_store_rehearse(call->parts->store, true);

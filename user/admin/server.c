@@ -127,6 +127,7 @@ int kg_admin_open(const struct kg_admin_config *config, const struct kg_admin_pa
     KG_ASSERT(parts->poller && parts->store && parts->model && parts->publish);
     a->parts = *parts;
     a->ban_s = config->ban_s;
+    a->config_max = config->config_max ? config->config_max : KG_ADMIN_CONFIG_MAX;
     a->path = kg_strdup(config->socket_path);
     a->listen_fd = a->timer_fd = -1;
     rc = kg_admin_listen(a, config->group, err);

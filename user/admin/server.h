@@ -17,6 +17,9 @@
 #define KG_ADMIN_REFUSED     8           /* connections at a time that wait to be told 403 */
 #define KG_ADMIN_BODIES_MAX  (64u << 20) /* bytes of request bodies held at a time, over all connections */
 
+/* More than the files of a POST /config: the parts around them, and what they take from the environment. */
+#define KG_ADMIN_CONFIG_MORE (256u << 10)
+
 #define KG_ADMIN_IDLE_MS   30000 /* between requests */
 #define KG_ADMIN_HEAD_MS   10000 /* from the first byte of a head to its last */
 #define KG_ADMIN_BODY_MS   60000 /* for a whole body */
@@ -61,6 +64,7 @@ struct kg_conn {
 struct kg_admin {
     struct kg_admin_parts parts;
     uint32_t ban_s;
+    size_t config_max;
     char *path;
     dev_t dev; /* of the socket file, so that only our own is ever removed */
     ino_t ino;

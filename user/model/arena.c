@@ -75,3 +75,10 @@ void kg_arena_free(struct kg_arena *arena)
     }
     *arena = (struct kg_arena){ 0 };
 }
+
+void kg_arena_wipe(struct kg_arena *arena)
+{
+    for (struct kg_arena_chunk *chunk = arena->chunks; chunk; chunk = chunk->next)
+        kg_wipe(chunk->bytes, chunk->size);
+    kg_arena_free(arena);
+}

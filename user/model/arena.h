@@ -26,5 +26,7 @@ struct kg_slice kg_arena_copy(struct kg_arena *arena, struct kg_slice bytes);
 struct kg_slice kg_arena_lower(struct kg_arena *arena, struct kg_slice bytes);
 
 void kg_arena_free(struct kg_arena *arena);
+/* Zeroes it first: for what may hold secrets. */
+void kg_arena_wipe(struct kg_arena *arena);
 
 #endif

@@ -183,6 +183,11 @@ int kg_write_entity(struct kg_store *store, const struct kg_entity *entity, cons
 /* Writes one row, without looking. */
 int kg_write_row(struct kg_store *store, const struct kg_entity *entity, const json_t *object,
                  int64_t expires, struct kg_error *err);
+/* write.c: an expired key must not stand in the way of a new entity with the same key. */
+int kg_write_purge_expired(struct kg_store *store, const struct kg_entity *entity, struct kg_error *err);
+/* write.c: 0, -EBUSY with *problem when something refers to it, -EIO. */
+int kg_write_check_delete(struct kg_store *store, const struct kg_entity *entity, const char *id,
+                          json_t **problem, struct kg_error *err);
 /* The field with a lifetime, or NULL. */
 const struct kg_field *kg_table_lifetime(const struct kg_entity *entity);
 

@@ -204,8 +204,7 @@ static int find_expiry(struct kg_store *store, const struct kg_entity *entity, c
     return rc < 0 ? rc : 0;
 }
 
-/* An expired key must not stand in the way of a new entity with the same key. */
-static int purge_expired(struct kg_store *store, const struct kg_entity *entity, struct kg_error *err)
+int kg_write_purge_expired(struct kg_store *store, const struct kg_entity *entity, struct kg_error *err)
 {
     struct kg_sql sql;
     sqlite3_stmt *stmt;
@@ -239,7 +238,7 @@ int kg_write_entity(struct kg_store *store, const struct kg_entity *entity, cons
                     json_t **problem, struct kg_error *err)
 {
     int64_t expires;
-    int rc = purge_expired(store, entity, err);
+    int rc = kg_write_purge_expired(store, entity, err);
 
     if (rc == 0)
         rc = check_fields(store, entity, object, problem, err);
@@ -334,15 +333,21 @@ static int check_sets(struct kg_store *store, const struct kg_entity *entity, co
     return rc;
 }
 
+int kg_write_check_delete(struct kg_store *store, const struct kg_entity *entity, const char *id,
+                          json_t **problem, struct kg_error *err)
+{
+    int rc = check_children(store, entity, id, problem, err);
+
+    return rc == 0 ? check_sets(store, entity, id, problem, err) : rc;
+}
+
 static int delete_inside(struct kg_store *store, const struct kg_entity *entity, const char *id,
                          bool *deleted, json_t **problem, struct kg_error *err)
 {
     struct kg_sql sql;
     sqlite3_stmt *stmt;
-    int rc = check_children(store, entity, id, problem, err);
+    int rc = kg_write_check_delete(store, entity, id, problem, err);
 
-    if (rc == 0)
-        rc = check_sets(store, entity, id, problem, err);
     if (rc)
         return rc;
     kg_sql_start(&sql, "DELETE FROM \"%s\" WHERE id = ?", entity->name);
