@@ -3,8 +3,10 @@
 #include "keyctl/keyctl.h"
 
 const struct action *const actions[] = {
-    &convert_action, &status_action,     &stats_action, &metrics_action, &events_action, &top_action,
-    &explain_action, &completion_action, NULL,
+    &status_action, &stats_action,   &metrics_action,  &events_action,
+    &top_action,    &explain_action, &validate_action, &diff_action,
+    &sync_action,   &dump_action,    &convert_action,  &completion_action,
+    NULL,
 };
 
 const struct action *find_action(const char *name)

@@ -16,13 +16,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define LONG_S      600 /* what a large declarative file may take */
 #define HEAD_MAX    16384
 #define REQUEST_MAX 16384
 #define BODY_MAX    (64u << 20)
+#define TEXT_MAX    (4ul << 30) /* of a dump */
 
 static const struct kg_head_limits limits = { .line = 1024, .bytes = HEAD_MAX, .headers = 100 };
 
-static unsigned patience_s = 30;
+static time_t patience_s = 30;
 
 void set_patience(unsigned seconds)
 {
@@ -33,7 +35,7 @@ void set_patience(unsigned seconds)
 struct reading {
     int fd;
     char *buf; /* owned */
-    size_t len, cap;
+    size_t len, cap, max;
     struct kg_head head;
     struct kg_response_framing framing;
 };
@@ -55,9 +57,9 @@ static int connect_failed(const char *path, int errnum)
     return unreachable(path, strerror(errnum));
 }
 
-static int open_socket(const char *path, int *fd)
+static int open_socket(const char *path, time_t timeout_s, int *fd)
 {
-    const struct timeval timeout = { .tv_sec = patience_s };
+    const struct timeval timeout = { .tv_sec = timeout_s };
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     size_t len = strlen(path);
 
@@ -93,28 +95,32 @@ static int send_all(int fd, struct kg_slice bytes)
 }
 
 /* A daemon that has answered and closed before it read all is no failure here: its answer says what it is. */
-static int send_request(int fd, const char *method, const char *path, const char *body)
+static int send_request(int fd, const struct question *question)
 {
     char head[REQUEST_MAX];
     struct kg_writer w = kg_writer_of(head, sizeof(head));
     int rc;
 
-    kg_put(&w, kg_slice_str(method));
+    kg_put(&w, kg_slice_str(question->method));
     KG_PUT(&w, " ");
-    kg_put(&w, kg_slice_str(path));
+    kg_put(&w, kg_slice_str(question->path));
     KG_PUT(&w, " HTTP/1.1\r\nHost: localhost\r\nUser-Agent: keyctl/" KG_VERSION
-               "\r\nAccept: application/json\r\nConnection: close\r\n");
-    if (body) {
-        KG_PUT(&w, "Content-Type: application/json\r\nContent-Length: ");
-        kg_put_u64(&w, strlen(body));
+               "\r\nConnection: close\r\nAccept: ");
+    kg_put(&w, kg_slice_str(question->accept));
+    KG_PUT(&w, "\r\n");
+    if (question->type) {
+        KG_PUT(&w, "Content-Type: ");
+        kg_put(&w, kg_slice_str(question->type));
+        KG_PUT(&w, "\r\nContent-Length: ");
+        kg_put_u64(&w, question->body.len);
         KG_PUT(&w, "\r\n");
     }
     KG_PUT(&w, "\r\n");
     if (w.overflow)
         return -ENAMETOOLONG;
     rc = send_all(fd, kg_writer_slice(&w));
-    if (rc == 0 && body)
-        rc = send_all(fd, kg_slice_str(body));
+    if (rc == 0)
+        rc = send_all(fd, question->body);
     return rc == -EPIPE || rc == -ECONNRESET ? 0 : rc;
 }
 
@@ -123,7 +129,7 @@ static ssize_t read_some(struct reading *r)
 {
     ssize_t n;
 
-    if (r->len == r->cap && r->cap >= HEAD_MAX + BODY_MAX)
+    if (r->len == r->cap && r->cap >= r->max)
         return -EMSGSIZE;
     if (r->len == r->cap) {
         r->cap = r->cap ? r->cap * 2 : HEAD_MAX;
@@ -223,17 +229,6 @@ static int read_answer(struct reading *r, bool to_head)
     }
 }
 
-static int exchange(struct reading *r, const char *method, const char *path, const json_t *body)
-{
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
-    int rc = send_request(r->fd, method, path, text);
-
-    if (text)
-        kg_wipe(text, strlen(text));
-    free(text);
-    return rc < 0 ? rc : read_answer(r, strcmp(method, "HEAD") == 0);
-}
-
 static const char *explain(int errnum)
 {
     if (errnum == EAGAIN)
@@ -245,26 +240,73 @@ static const char *explain(int errnum)
     return strerror(errnum);
 }
 
+/* One exchange: what came back is in r, to be forgotten; 0, or KG_CTL_UNREACHABLE having said why. */
+static int exchange(const char *socket_path, const struct question *question, time_t timeout_s,
+                    struct reading *r)
+{
+    int rc = open_socket(socket_path, timeout_s, &r->fd);
+
+    if (rc != 0)
+        return rc;
+    rc = send_request(r->fd, question);
+    if (rc == 0)
+        rc = read_answer(r, strcmp(question->method, "HEAD") == 0);
+    close(r->fd);
+    return rc < 0 ? unreachable(socket_path, explain(-rc)) : 0;
+}
+
+static void forget(struct reading *r)
+{
+    if (r->buf)
+        kg_wipe(r->buf, r->cap);
+    free(r->buf);
+}
+
+static int parse_answer(const char *socket_path, const struct reading *r, struct answer *answer)
+{
+    answer->status = r->head.status;
+    if (r->len > 0)
+        answer->json = json_loadb(r->buf, r->len, 0, NULL);
+    return r->len > 0 && !answer->json ? unreachable(socket_path, explain(EPROTO)) : 0;
+}
+
 int ask(const char *socket_path, const char *method, const char *path, const json_t *body,
         struct answer *answer)
 {
-    struct reading r = { 0 };
-    int rc = open_socket(socket_path, &r.fd);
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    const struct question question = { .method = method,
+                                       .path = path,
+                                       .type = text ? "application/json" : NULL,
+                                       .accept = "application/json",
+                                       .body = kg_slice_str(text) };
+    struct reading r = { .max = HEAD_MAX + BODY_MAX };
+    int rc = exchange(socket_path, &question, patience_s, &r);
 
     *answer = (struct answer){ 0 };
-    if (rc != 0)
-        return rc;
-    rc = exchange(&r, method, path, body);
-    close(r.fd);
-    if (rc == 0 && r.len > 0) {
-        answer->json = json_loadb(r.buf, r.len, 0, NULL);
-        rc = answer->json ? 0 : -EPROTO;
+    if (text)
+        kg_wipe(text, strlen(text));
+    free(text);
+    if (rc == 0)
+        rc = parse_answer(socket_path, &r, answer);
+    forget(&r);
+    return rc;
+}
+
+int ask_at_length(const char *socket_path, const struct question *question, struct answer *answer)
+{
+    struct reading r = { .max = TEXT_MAX };
+    int rc = exchange(socket_path, question, LONG_S, &r);
+    bool text = strcmp(question->accept, "application/json") != 0 && r.head.status == 200;
+
+    *answer = (struct answer){ .status = r.head.status };
+    if (rc == 0 && text) {
+        answer->text = kg_slice_of(r.buf, r.len);
+        return 0;
     }
-    answer->status = r.head.status;
-    if (r.buf)
-        kg_wipe(r.buf, r.cap);
-    free(r.buf);
-    return rc < 0 ? unreachable(socket_path, explain(-rc)) : 0;
+    if (rc == 0)
+        rc = parse_answer(socket_path, &r, answer);
+    forget(&r);
+    return rc;
 }
 
 /* The body as it comes, to its end. */
@@ -285,13 +327,14 @@ int ask_stream(const char *socket_path, const char *path, bool patient,
                void (*take)(void *ctx, struct kg_slice bytes), void *ctx, struct answer *answer)
 {
     const struct timeval never = { 0 };
-    struct reading r = { 0 };
-    int rc = open_socket(socket_path, &r.fd);
+    const struct question question = { .method = "GET", .path = path, .accept = "application/json" };
+    struct reading r = { .max = HEAD_MAX + BODY_MAX };
+    int rc = open_socket(socket_path, patience_s, &r.fd);
 
     *answer = (struct answer){ 0 };
     if (rc != 0)
         return rc;
-    rc = send_request(r.fd, "GET", path, NULL);
+    rc = send_request(r.fd, &question);
     if (rc == 0)
         rc = read_head(&r, false);
     answer->status = r.head.status;

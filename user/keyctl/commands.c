@@ -57,7 +57,7 @@ int request(const struct command *command, const char *method, const char *path,
     return rc;
 }
 
-static void print_json(const json_t *json)
+void print_json(const json_t *json)
 {
     json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
     fputc('\n', stdout);

@@ -110,8 +110,9 @@ struct action {
 };
 
 extern const struct action *const actions[]; /* ended by NULL */
-extern const struct action convert_action, status_action, stats_action, metrics_action, events_action;
-extern const struct action top_action, explain_action, completion_action;
+extern const struct action status_action, stats_action, metrics_action, events_action, top_action;
+extern const struct action explain_action, validate_action, diff_action, sync_action, dump_action;
+extern const struct action convert_action, completion_action;
 
 const struct action *find_action(const char *name);
 
@@ -160,7 +161,14 @@ void print_help(const struct command *command);
 /* client.c */
 struct answer {
     unsigned status;
-    json_t *json; /* owned; NULL for no body */
+    json_t *json;         /* owned; NULL for no body */
+    struct kg_slice text; /* instead of it, for ask_at_length: owned, it may hold keys */
+};
+struct question {
+    const char *method, *path;
+    const char *type; /* of the body; NULL: there is none */
+    const char *accept;
+    struct kg_slice body;
 };
 /* 0, or KG_CTL_UNREACHABLE after having said why on standard error. body may be NULL. */
 int ask(const char *socket_path, const char *method, const char *path, const json_t *body,
@@ -171,6 +179,9 @@ void set_patience(unsigned seconds);
  * status but 200 is an answer like those of ask. patient: pieces may be hours apart. */
 int ask_stream(const char *socket_path, const char *path, bool patient,
                void (*take)(void *ctx, struct kg_slice bytes), void *ctx, struct answer *answer);
+/* The same for what may be long and take its time: bodies as they are, and an answer that is no JSON when it
+ * was asked for. */
+int ask_at_length(const char *socket_path, const struct question *question, struct answer *answer);
 /* Percent-encodes a segment of a path. */
 void put_segment(char *path, size_t cap, const char *segment);
 
@@ -188,6 +199,8 @@ int fetch_all(const struct command *command, const char *path, json_t **all);
 int refused(const struct command *command, const struct answer *answer);
 /* Lists all pages of a path, with the columns of noun. */
 int list_all(const struct command *command, const struct noun *noun, const char *path);
+/* Prints as JSON, with an end of line. */
+void print_json(const json_t *json);
 /* Prints an object as -o wants it; as a table: one line for each leaf. */
 int show_object(const struct command *command, const json_t *object);
 

@@ -27,21 +27,23 @@ void kg_declare_disk(struct kg_declaring *d, const char *doing)
 
 /* ---- one entity ---- */
 
-/* A secret that the schema has just made is none that the file gives. */
-static bool check_secrets(struct kg_declaring *d, const struct kg_entity *entity,
-                          const struct kg_declare_where *where, const json_t *input, json_t *whole,
-                          const json_t *old)
+/* What the schema has just made at random: stays what it was before. What names the entity must be given. */
+static bool check_generated(struct kg_declaring *d, const struct kg_entity *entity,
+                            const struct kg_declare_where *where, const json_t *input, json_t *whole,
+                            const json_t *old)
 {
     struct kg_declare_where at = *where;
 
     for (const struct kg_field *field = entity->fields; field->name; field++) {
-        if (!field->secret || !field->automatic || kg_json_given(input, field->name))
+        if (!field->generated || kg_json_given(input, field->name))
             continue;
         /* Null where only its hash is kept: then that stays. */
         if (kg_json_given(old, field->name) || (old && field->by_hash)) {
             json_object_set(whole, field->name, json_object_get(old, field->name));
             continue;
         }
+        if (!entity->endpoint_key || strcmp(entity->endpoint_key, field->name) != 0)
+            continue;
         at.field = field->name;
         kg_declare_error(d, &at, "required field missing");
         return false;
@@ -221,7 +223,7 @@ static bool put(struct kg_declaring *d, const struct kg_declare_where *where, co
     if (old && !kg_json_given(input, "created_at"))
         json_object_set(whole, "created_at", json_object_get(old, "created_at"));
     keep_observed(entity, whole, old);
-    good = good && check_secrets(d, entity, where, input, whole, old);
+    good = good && check_generated(d, entity, where, input, whole, old);
     expires = end_of(d, entity, whole, before);
     /* What has ended is not there. */
     if (good && (expires == 0 || expires > d->now)) {

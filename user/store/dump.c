@@ -115,7 +115,7 @@ static bool is_shown(struct dump *dump, const struct kg_entity *entity, const st
         return kg_table_lifetime(entity) && kg_json_given(row, kg_table_lifetime(entity)->name);
     if (strcmp(field->name, "updated_at") == 0)
         return false;
-    return field->secret ? !dump->options->without_keys : !field->automatic;
+    return field->secret ? !dump->options->without_keys : !field->automatic || field->generated;
 }
 
 static void put_field(struct dump *dump, const struct kg_entity *entity, const struct kg_field *field,
