@@ -10,6 +10,8 @@
 
 /* The bytes of the file in *text, NUL behind them: free with kg_file_free. 0, or -errno and "PATH: …". */
 int kg_file_read(const char *path, struct kg_slice *text, struct kg_error *err);
+/* The same of at most max bytes. */
+int kg_file_read_long(const char *path, size_t max, struct kg_slice *text, struct kg_error *err);
 /* Wiped first: it may have been a key. */
 void kg_file_free(struct kg_slice text);
 

@@ -33,7 +33,9 @@ struct kg_config {
     struct {
         char socket[108]; /* fits sun_path of unix(7) */
         char group[33];
+        uint32_t config_max_size;
     } admin;
+    char declarative_config[256];
     struct {
         uint32_t max_request_line;
         uint32_t max_head; /* at least max_request_line */

@@ -8,6 +8,7 @@
 #include "io/resolver.h"
 #include "io/ring.h"
 #include "keygate/version.h"
+#include "keygated/declarative.h"
 #include "keygated/key_uses.h"
 #include "keygated/privileges.h"
 #include "keygated/snapshots.h"
@@ -269,6 +270,8 @@ static void signalled(void *ctx, uint32_t events)
     if (read(daemon->signal_fd, &info, sizeof(info)) != sizeof(info))
         return;
     if (info.ssi_signo == SIGHUP) {
+        if (kg_declarative_reload(daemon->config, daemon->store, daemon->model))
+            publish(daemon);
         kg_log(KG_LOG_WARN, "SIGHUP: the settings are read at start only; restart the daemon to apply them");
         kg_event(daemon->events, "reload",
                  json_pack("{s:s}", "message", "the settings are read at start only"));
@@ -336,6 +339,7 @@ static int open_admin(struct kg_daemon *daemon, struct kg_error *err)
         .socket_path = daemon->config->admin.socket,
         .group = daemon->config->admin.group,
         .ban_s = daemon->config->guard.ban_time / 1000,
+        .config_max = daemon->config->admin.config_max_size,
     };
     struct kg_admin_parts parts = {
         .poller = daemon->poller,
@@ -542,6 +546,8 @@ static int start(struct kg_daemon *daemon, struct kg_error *err)
         rc = open_listeners(daemon, err);
     if (rc == 0)
         rc = open_admin(daemon, err);
+    if (rc == 0)
+        rc = kg_declarative_load(config, daemon->store, err);
     /* The first thing that outlives us, so it comes after all that is likely to fail. */
     if (rc == 0)
         rc = open_guard(daemon, err);

@@ -40,6 +40,10 @@ const struct kg_setting kg_settings[KG_SETTINGS] = {
     { "state_dir", "/var/lib/keygate",
       "Folder of the database keygate.db and of master.key, which encrypts the API keys in it.", NULL,
       FIELD(state_dir), KG_SETTING_PATH, 0, TEXT_MAX(state_dir) },
+    { "declarative_config", "\"\"",
+      "File of services, routes, consumers and the rest, which all become as it says at each start and on "
+      "SIGHUP; \"\" = none.",
+      NULL, FIELD(declarative_config), KG_SETTING_FILE, 0, TEXT_MAX(declarative_config) },
     { "log_level", "info", "How much to log: error, warn, info or debug.", log_levels, FIELD(log_level),
       KG_SETTING_CHOICE, 0, 0 },
     { "drain_timeout", "10s", "How long a shutdown waits for requests that are under way.", NULL,
@@ -57,6 +61,9 @@ const struct kg_setting kg_settings[KG_SETTINGS] = {
       FIELD(admin.socket), KG_SETTING_PATH, 0, TEXT_MAX(admin.socket) },
     { "admin.group", "keygate", "Members of this group may use the Admin API, besides root.", NULL,
       FIELD(admin.group), KG_SETTING_NAME, 0, TEXT_MAX(admin.group) },
+    { "admin.config_max_size", "32m",
+      "Most bytes of declarative files, in one request or named by declarative_config; more are refused.",
+      NULL, FIELD(admin.config_max_size), KG_SETTING_SIZE, 4 * KIB, 4095 * 1024 * KIB },
 
     { "http.max_request_line", "8k", "Longest request line; a longer one is answered 414.", NULL,
       FIELD(http.max_request_line), KG_SETTING_SIZE, 256, 64 * KIB },

@@ -12,6 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* KiB of pages that SQLite keeps for the time of a sync: indexes over random ids are all over the file. */
+#define CACHE      "PRAGMA cache_size = -131072"
+#define CACHE_BACK "PRAGMA cache_size = -2000"
+
 #define BUDGET_TIMES 4 /* so much more than the text may its values be, aliases followed */
 
 static bool stopped(const struct kg_declaring *d)
@@ -393,8 +397,10 @@ static void sync_all(struct kg_declaring *d)
 
 static int run(struct kg_declaring *d)
 {
-    int rc = kg_db_begin(d->store, d->err);
+    int rc = kg_db_exec(d->store, CACHE, d->err);
 
+    if (rc == 0)
+        rc = kg_db_begin(d->store, d->err);
     if (rc)
         return rc;
     sync_all(d);
@@ -403,6 +409,8 @@ static int run(struct kg_declaring *d)
     if (rc == 0 && (kg_declare_failed(d) || d->request->dry_run))
         rc = -ECANCELED; /* rolls back */
     rc = kg_db_end(d->store, rc, d->err);
+    kg_db_exec(d->store, CACHE_BACK, NULL);
+    sqlite3_db_release_memory(d->store->db);
     if (rc == -ECANCELED)
         rc = kg_declare_failed(d) ? -EINVAL : 0;
     return rc;
@@ -448,6 +456,7 @@ int kg_declare(struct kg_store *store, const struct kg_declare_request *request,
     d->now = kg_clock_wall();
     kg_declare_read(d);
     rc = run(d);
+    kg_declare_sort_errors(d);
     clean_up(d);
     return rc;
 }

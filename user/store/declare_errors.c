@@ -2,6 +2,7 @@
 /* What is wrong with declarative files: each with its place, all of them together. */
 #include "store/declaring.h"
 
+#include "base/mem.h"
 #include "model/json.h"
 
 #include <stdarg.h>
@@ -130,4 +131,51 @@ void kg_declare_violations(struct kg_declaring *d, const struct kg_declare_where
     struct walk walk = { .d = d, .where = where };
 
     tell(&walk, where->node, violations);
+}
+
+struct place {
+    json_t *error;
+    size_t file;
+    json_int_t line, column;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+
+    if (x->file != y->file)
+        return x->file < y->file ? -1 : 1;
+    if (x->line != y->line)
+        return x->line < y->line ? -1 : 1;
+    return x->column < y->column ? -1 : x->column > y->column;
+}
+
+static size_t file_of(const struct kg_declaring *d, const json_t *error)
+{
+    const char *name = json_string_value(json_object_get(error, "file"));
+    size_t i = 0;
+
+    while (name && i + 1 < d->request->file_count && strcmp(d->request->files[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+void kg_declare_sort_errors(struct kg_declaring *d)
+{
+    size_t count = json_array_size(d->result->errors), i;
+    struct place *places = kg_calloc(count + 1, sizeof(*places));
+    json_t *sorted = json_array(), *error;
+
+    json_array_foreach(d->result->errors, i, error)
+    {
+        places[i] =
+            (struct place){ error, file_of(d, error), json_integer_value(json_object_get(error, "line")),
+                            json_integer_value(json_object_get(error, "column")) };
+    }
+    qsort(places, count, sizeof(*places), compare_places);
+    for (i = 0; i < count; i++)
+        json_array_append(sorted, places[i].error);
+    json_decref(d->result->errors);
+    d->result->errors = sorted;
+    free(places);
 }

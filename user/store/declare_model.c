@@ -87,6 +87,7 @@ int kg_declare_tell(struct kg_store *store, const struct kg_declare_result *resu
                     struct kg_error *err)
 {
     char id[KG_UUID_TEXT];
+    int rc;
 
     /* First what goes: what only moves away from it comes back with the rest. */
     for (size_t i = 0; i < result->list_count; i++) {
@@ -95,5 +96,10 @@ int kg_declare_tell(struct kg_store *store, const struct kg_declare_result *resu
         kg_id_text(result->list[i].id, id);
         kg_model_remove(model, (enum kg_entity_id)result->list[i].entity, id);
     }
-    return tell_puts(store, result, model, err);
+    /* One read transaction for all: to begin one takes longer than to read a row. */
+    rc = kg_db_exec(store, "BEGIN", err);
+    if (rc)
+        return rc;
+    rc = tell_puts(store, result, model, err);
+    return kg_db_end(store, rc, err);
 }

@@ -81,6 +81,8 @@ void kg_declare_error(struct kg_declaring *d, const struct kg_declare_where *whe
 void kg_declare_violations(struct kg_declaring *d, const struct kg_declare_where *where,
                            const json_t *violations);
 bool kg_declare_failed(const struct kg_declaring *d);
+/* Puts them in the order in which they stand in the files. */
+void kg_declare_sort_errors(struct kg_declaring *d);
 
 /* ---- declare_value.c ---- */
 
