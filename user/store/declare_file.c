@@ -299,6 +299,7 @@ static void take_top_field(struct kg_declaring *d, size_t file, const struct kg_
     for (size_t i = 0; i < sizeof(top_fields) / sizeof(top_fields[0]); i++) {
         if (strcmp(top_fields[i].name, key->text) != 0)
             continue;
+        d->values = 0;
         top_fields[i].take(d, &where);
         return;
     }

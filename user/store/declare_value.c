@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define VALUES_MAX   65536   /* of one entity, aliases followed: as JSON each takes some hundred bytes */
 #define VALUE_MAX    1048576 /* bytes of one text with its templates filled in */
 #define ENV_NAME_MAX 128     /* of an environment variable */
 
@@ -255,6 +256,12 @@ json_t *kg_declare_value(struct kg_declaring *d, const struct kg_declare_where *
 {
     const struct kg_yaml *node = kg_yaml_real(where->node);
 
+    if (d->values > VALUES_MAX)
+        return NULL;
+    if (++d->values > VALUES_MAX) {
+        kg_declare_error(d, where, "its aliases make more of it than %d values", VALUES_MAX);
+        return NULL;
+    }
     if (!kg_declare_pay(d, where, 2 + (node->kind == KG_YAML_SCALAR ? node->len : 0)))
         return NULL;
     if (node->kind == KG_YAML_LIST)

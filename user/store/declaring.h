@@ -58,6 +58,7 @@ struct kg_declaring {
     json_t *configs;                        /* _plugin_configs: name → config */
     json_t *tags;                           /* select tags, without double ones */
     size_t budget;                          /* what is left of request->limit for values, aliases followed */
+    size_t values;                          /* of the entity that is being read, so far */
     json_t *failed;                         /* {"services": {"name": true}}: declared, but with errors */
     json_t *evicted; /* {id: {field: value}}: what stood there before it was pushed away */
     sqlite3_stmt *rows[KG_ENTITIES][KG_ROW_QUERIES];
