@@ -6,7 +6,7 @@
 
 load helper
 
-PAGES=(README.md docs/keyctl.md docs/admin-api.md docs/guard.md docs/operating.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
+PAGES=(README.md docs/keyctl.md docs/declarative.md docs/admin-api.md docs/guard.md docs/operating.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
     docs/benchmarks.md)
 
 setup_file()
@@ -127,6 +127,10 @@ has_target()
 
 @test "docs/keyctl.md" {
     run_page docs/keyctl.md
+}
+
+@test "docs/declarative.md" {
+    run_page docs/declarative.md
 }
 
 @test "docs/admin-api.md" {
