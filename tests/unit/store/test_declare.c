@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Declarative files against a real database: ids, errors, and what a run leaves. */
+#include "store_test.h"
+
+#include "store/declare.h"
+
+static int run_file(struct kg_store *store, const char *text, bool dry_run, struct kg_declare_result *result)
+{
+    const struct kg_declare_file file = { "test.yaml", kg_slice_str(text) };
+    const struct kg_declare_request request = {
+        .files = &file, .file_count = 1, .limit = 65536, .dry_run = dry_run
+    };
+    struct kg_error err = { "" };
+    int rc = kg_declare(store, &request, result, &err);
+
+    if (rc == -EIO)
+        fail_msg("%s", err.text);
+    return rc;
+}
+
+static void sync_file(struct kg_store *store, const char *text, size_t created, size_t updated,
+                      size_t deleted)
+{
+    struct kg_declare_result result;
+
+    if (run_file(store, text, false, &result) != 0) {
+        char *errors = json_dumps(result.errors, 0);
+
+        fail_msg("%s", errors);
+    }
+    assert_int_equal(result.created, created);
+    assert_int_equal(result.updated, updated);
+    assert_int_equal(result.deleted, deleted);
+    kg_declare_free(&result);
+}
+
+static void assert_error(struct kg_store *store, const char *text, int line, int column, const char *message)
+{
+    struct kg_declare_result result;
+    json_t *error;
+
+    assert_int_equal(run_file(store, text, false, &result), -EINVAL);
+    error = json_array_get(result.errors, 0);
+    assert_string_equal(json_string_value(json_object_get(error, "message")), message);
+    assert_int_equal(json_integer_value(json_object_get(error, "line")), line);
+    assert_int_equal(json_integer_value(json_object_get(error, "column")), column);
+    kg_declare_free(&result);
+}
+
+#define HEAD "_format_version: \"3.0\"\n"
+
+static void ids_of_named_entities_are_kongs(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+
+    sync_file(store,
+              HEAD "services: [{name: my-service, host: h, routes: [{name: my-route, paths: [/]}]}]\n"
+                   "consumers: [{username: my-user}]\n",
+              3, 0, 0);
+    assert_true(is_there(store, KG_SERVICES, "0855b320-0dd2-547d-891d-601e9b38647f"));
+    assert_true(is_there(store, KG_ROUTES, "481a9539-f49c-51b6-b2e2-fe99ee68866c"));
+    assert_true(is_there(store, KG_CONSUMERS, "4b1b701d-de2b-5588-9aa2-3b97061d9f52"));
+}
+
+static void an_entity_made_before_keeps_its_id(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+
+    assert_int_equal(put(store, KG_SERVICES, "{\"id\":\"" ID_A "\",\"name\":\"s\",\"host\":\"h\"}", NULL), 0);
+    sync_file(store, HEAD "services: [{name: s, host: other}]\n", 0, 1, 0);
+    assert_true(is_there(store, KG_SERVICES, ID_A));
+}
+
+static void a_dry_run_counts_and_changes_nothing(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    struct kg_declare_result result;
+
+    assert_int_equal(run_file(store, HEAD "consumers: [{id: " ID_A ", username: a}]\n", true, &result), 0);
+    assert_int_equal(result.created, 1);
+    assert_false(is_there(store, KG_CONSUMERS, ID_A));
+    kg_declare_free(&result);
+}
+
+static void a_route_without_a_name_is_the_same_one_next_time(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+
+    sync_file(store, HEAD "routes: [{paths: [/a]}, {paths: [/b]}]\n", 2, 0, 0);
+    sync_file(store, HEAD "routes: [{paths: [/b]}, {paths: [/a]}]\n", 0, 0, 0);
+    sync_file(store, HEAD "routes: [{paths: [/b]}]\n", 0, 0, 1);
+    assert_error(store, HEAD "routes: [{paths: [/b]}, {paths: [/b]}]\n", 2, 25,
+                 "uniqueness violation: the same 'routes' entity is already declared");
+}
+
+static void an_id_that_a_file_gives_is_that_entitys(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+
+    sync_file(store, HEAD "consumers: [{id: " ID_A ", username: a}]\n", 1, 0, 0);
+    /* The name goes to another one, though it comes first. */
+    sync_file(store, HEAD "consumers: [{username: a}, {id: " ID_A ", username: b}]\n", 1, 1, 0);
+    assert_error(
+        store, HEAD "consumers:\n- {id: " ID_A ", username: a}\n- {id: " ID_A ", username: b}\n", 4, 3,
+        "uniqueness violation: 'consumers' entity with primary key set to '" ID_A "' already declared");
+}
+
+static void yaml_that_is_none_has_its_place(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+
+    assert_error(store, HEAD "services: *nowhere\n", 2, 11, "there is no anchor &nowhere before this alias");
+    assert_error(store, HEAD "services: &s [*s]\n", 2, 15, "there is no anchor &s before this alias");
+    assert_error(store, HEAD "_comment: 1\n_comment: 2\n", 3, 1,
+                 "the name \"_comment\" is given twice in this map");
+    assert_error(store, HEAD "_ignore: !!binary x\n", 2, 10,
+                 "the tag tag:yaml.org,2002:binary is not known here");
+    assert_error(store, HEAD "_ignore: [{<<: 1}]\n", 2, 17, "only maps can be merged by <<");
+    assert_error(store, HEAD "---\na: b\n", 2, 1, "only one document is taken from one file");
+    assert_error(store, "", 0, 0, "expected a declarative configuration: a map with _format_version in it");
+}
+
+static void what_refers_to_something_that_goes_is_refused(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+
+    sync_file(store, HEAD "services: [{name: s, host: h}]\n", 1, 0, 0);
+    assert_error(store, HEAD "routes: [{paths: [/], service: s}]\n", 2, 32,
+                 "invalid reference 'service: s' (no such entry in 'services')");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(ids_of_named_entities_are_kongs, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(an_entity_made_before_keeps_its_id, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(a_dry_run_counts_and_changes_nothing, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(a_route_without_a_name_is_the_same_one_next_time, set_up_open,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_id_that_a_file_gives_is_that_entitys, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(yaml_that_is_none_has_its_place, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(what_refers_to_something_that_goes_is_refused, set_up_open,
+                                        tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
