@@ -217,6 +217,13 @@ struct kg_upstream_record *kg_pools_find(const struct kg_pools *pools, const cha
 
 /* ---- taking in and giving up ---- */
 
+/* Unless another one has the name by now: in one change names may pass from one to the next. */
+static void forget_name(struct kg_pools *pools, const struct kg_upstream_record *upstream)
+{
+    if (kg_pmap_find(&pools->by_name, upstream->lower_name.ptr) == upstream)
+        kg_pmap_del(&pools->by_name, upstream->lower_name.ptr);
+}
+
 static void put_upstream(struct kg_pools *pools, struct kg_upstream_record *upstream)
 {
     struct kg_upstream_record *old = kg_pmap_find(&pools->upstreams, upstream->record.id);
@@ -224,7 +231,7 @@ static void put_upstream(struct kg_pools *pools, struct kg_upstream_record *upst
     if (old) {
         upstream->record.order = old->record.order;
         upstream->pool = old->pool;
-        kg_pmap_del(&pools->by_name, old->lower_name.ptr);
+        forget_name(pools, old);
     } else {
         upstream->pool = kg_calloc(1, sizeof(*upstream->pool));
         upstream->pool->peers = kg_pmap_of(&kg_peers_by_key);
@@ -322,7 +329,7 @@ static void remove_upstream(struct kg_pools *pools, struct kg_upstream_record *u
     while (pool->target_count > 0)
         take_out(pools, pool->targets[pool->target_count - 1]);
     free_pool(pool);
-    kg_pmap_del(&pools->by_name, upstream->lower_name.ptr);
+    forget_name(pools, upstream);
     kg_pmap_del(&pools->upstreams, upstream->record.id);
 }
 

@@ -133,6 +133,28 @@ static void a_service_sends_to_the_targets_of_the_upstream_it_names(void **state
     kg_snapshot_free(snapshot);
 }
 
+static void names_may_pass_from_one_upstream_to_another(void **state)
+{
+    struct kg_model *model = model_with_an_upstream(UPSTREAM(""));
+    struct kg_snapshot *snapshot;
+
+    put(model, KG_UPSTREAMS, "{\"id\":\"" ID(42) "\",\"name\":\"other.internal\"}");
+    put_target(model, ID(51), "10.0.0.1", 10);
+    put(model, KG_TARGETS,
+        "{\"id\":\"" ID(52) "\",\"target\":\"10.0.0.2\",\"upstream\":{\"id\":\"" ID(42) "\"}}");
+    put(model, KG_UPSTREAMS, "{\"id\":\"" ID(42) "\",\"name\":\"pool.internal\"}");
+    put(model, KG_UPSTREAMS, "{\"id\":\"" ID(41) "\",\"name\":\"other.internal\"}");
+    snapshot = kg_model_snapshot(model);
+    assert_string_equal(balancer_in(snapshot)->id, ID(42));
+    kg_snapshot_free(snapshot);
+    kg_model_remove(model, KG_UPSTREAMS, ID(41));
+    snapshot = kg_model_snapshot(model);
+    assert_int_equal(balancer_in(snapshot)->endpoint_count, 1);
+    assert_endpoint(&balancer_in(snapshot)->endpoints[0], "10.0.0.2", 8000, "10.0.0.2", "10.0.0.2:8000", 100);
+    kg_snapshot_free(snapshot);
+    kg_model_free(model);
+}
+
 static void an_upstream_without_an_address_says_why(void **state)
 {
     struct kg_model *model = model_with_an_upstream(UPSTREAM(""));
@@ -558,6 +580,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_service_sends_to_the_targets_of_the_upstream_it_names),
+        cmocka_unit_test(names_may_pass_from_one_upstream_to_another),
         cmocka_unit_test(an_upstream_without_an_address_says_why),
         cmocka_unit_test(rules_of_choice_and_health_come_from_the_entity),
         cmocka_unit_test(the_ring_does_not_depend_on_the_order_of_creation),
