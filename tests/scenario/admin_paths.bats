@@ -62,11 +62,11 @@ refuses()
 }
 
 @test "decK: every entity is made and changed by PUT with an id of the client's, listed, and deleted by id" {
-    local path n=0 twice
+    local path n=0
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj /CN=x -keyout "$T/key.pem" -out "$T/cert.pem" 2>/dev/null
     put()
     {
-        for twice in 1 2; do
+        for _ in 1 2; do
             answers 200 .id "$1/$UUID$n" -X PUT -H "$JSON" -d "$2"
             holds '.id == $id' "$(<"$T/body")" --arg id "$UUID$n"
         done

@@ -106,10 +106,6 @@ json_t *kg_admin_page_json(const struct kg_page *page, json_t *list, int64_t aft
 /* Percent-encodes all but RFC 3986's unreserved characters: at most three times as many bytes. */
 void kg_admin_put_escaped(struct kg_writer *w, struct kg_slice text);
 
-/* multipart.c: a body of this type as a form (application/x-www-form-urlencoded), at most three times as
- * long. False when it is malformed. */
-bool kg_admin_read_multipart(struct kg_slice type, struct kg_slice body, struct kg_writer *out);
-
 /* filter.c: what ?tags= and ?custom_id= ask for, its texts in buf; false when it has answered. */
 bool kg_admin_filter(struct kg_call *call, struct kg_store_filter *filter, char buf[KG_ADMIN_PATH_MAX]);
 /* The tags of it for `next`: at most three times as long as they came. */
@@ -164,15 +160,6 @@ void kg_admin_target_unhealthy(struct kg_call *call);
 /* config.c */
 void kg_admin_config(struct kg_call *call);
 
-/* form_parts.c: the next part of a multipart/form-data body (RFC 7578): *rest, the body at first, goes on.
- * False at its end; *broken when that is not how it ends. */
-struct kg_form_part {
-    struct kg_slice name, filename, value;
-};
-bool kg_admin_next_part(struct kg_slice *rest, struct kg_slice boundary, struct kg_form_part *part,
-                        bool *broken);
-/* The boundary in a Content-Type, empty when there is none. */
-struct kg_slice kg_admin_boundary(struct kg_slice content_type);
 /* input.c: the media type without its parameters. */
 struct kg_slice kg_admin_media_of(struct kg_slice content_type);
 

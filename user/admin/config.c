@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* /config: declarative files in, and everything as one out. */
 #include "admin/call.h"
+#include "admin/multipart.h"
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -130,30 +131,30 @@ static bool add_env(struct upload *upload, struct kg_slice text)
     return false;
 }
 
-static bool read_part(struct upload *upload, const struct kg_form_part *part)
+static bool read_part(struct upload *upload, const struct kg_multipart_part *part)
 {
     struct kg_slice name = part->filename.len > 0 ? part->filename : KG_SLICE("config");
 
     if (kg_slice_eq(part->name, KG_SLICE("config")))
-        return add_file(upload, kg_strndup(name.ptr, name.len), part->value);
+        return add_file(upload, kg_strndup(name.ptr, name.len), part->content);
     if (kg_slice_eq(part->name, KG_SLICE("env")))
-        return add_env(upload, part->value);
+        return add_env(upload, part->content);
     refuse(upload, 400, "the parts of the form are 'config' and 'env', no others");
     return false;
 }
 
 static bool read_form(struct upload *upload, struct kg_slice content_type)
 {
-    struct kg_slice boundary = kg_admin_boundary(content_type), rest = upload->call->body;
-    struct kg_form_part part;
-    bool broken = boundary.len == 0;
+    struct kg_multipart form;
+    struct kg_multipart_part part;
+    int rc = kg_multipart_begin(&form, content_type, upload->call->body) ? 1 : -1;
 
-    while (!broken && kg_admin_next_part(&rest, boundary, &part, &broken))
+    while (rc > 0 && (rc = kg_multipart_next(&form, &part)) > 0)
         if (!read_part(upload, &part))
             return false;
-    if (broken)
+    if (rc < 0)
         refuse(upload, 400, "Cannot parse multipart body");
-    return !broken;
+    return rc == 0;
 }
 
 /* The document itself, which is YAML as well, or {"config": "its text"}. */

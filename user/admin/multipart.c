@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * multipart/form-data (RFC 7578) as the form that it stands for: each part's name and content are written as
- * application/x-www-form-urlencoded, which the schema reads. A file's name and a part's own type mean nothing
- * here.
- */
-#include "admin/call.h"
+/* multipart/form-data (RFC 7578): contents are slices of the body, nothing of them is copied. */
+#include "admin/multipart.h"
 
 #include "base/cursor.h"
 
-#define BOUNDARY_MAX 70 /* RFC 2046, 5.1.1 */
-#define NAME_MAX_LEN 1024
+#include <errno.h>
 
 /* What a quoted or a plain value of a parameter stands for; false for one without an end. */
 static bool take_value(struct kg_cursor *c, struct kg_writer *out)
@@ -48,6 +43,7 @@ static bool find_parameter(struct kg_slice value, struct kg_slice wanted, struct
             return !out->overflow;
         out->overflow = false;
     }
+    out->len = 0;
     return false;
 }
 
@@ -63,8 +59,8 @@ static bool cut(struct kg_slice *rest, struct kg_slice mark, struct kg_slice *be
     return true;
 }
 
-/* The part's name out of its header; false when it has none. */
-static bool find_name(struct kg_slice head, struct kg_writer *name)
+/* The value of Content-Disposition in a part's head; empty when it has none. */
+static struct kg_slice find_disposition(struct kg_slice head)
 {
     static const struct kg_slice disposition = { "content-disposition", 19 };
 
@@ -78,47 +74,50 @@ static bool find_name(struct kg_slice head, struct kg_writer *name)
         }
         colon = kg_slice_find(line, ':');
         if (colon < line.len && kg_slice_eq_nocase(kg_slice_of(line.ptr, colon), disposition))
-            return find_parameter(kg_slice_of(line.ptr + colon + 1, line.len - colon - 1), KG_SLICE("name"),
-                                  name);
+            return kg_slice_of(line.ptr + colon + 1, line.len - colon - 1);
     }
-    return false;
+    return KG_SLICE("");
 }
 
-/* One part, whose header begins at *rest, behind the line of its boundary. */
-static bool take_part(struct kg_slice *rest, struct kg_slice mark, struct kg_writer *out)
+bool kg_multipart_begin(struct kg_multipart *form, struct kg_slice type, struct kg_slice body)
 {
-    char buf[NAME_MAX_LEN];
-    struct kg_writer name = kg_writer_of(buf, sizeof(buf));
-    struct kg_slice head, content;
+    struct kg_writer w = kg_writer_of(form->mark, sizeof(form->mark));
+    struct kg_writer boundary = kg_writer_of(form->mark + 4, KG_MULTIPART_BOUNDARY);
+    struct kg_slice mark, preamble;
 
-    if (!cut(rest, KG_SLICE("\r\n\r\n"), &head) || !find_name(head, &name) || !cut(rest, mark, &content))
-        return false;
-    if (out->len > 0)
-        KG_PUT(out, "&");
-    kg_admin_put_escaped(out, kg_writer_slice(&name));
-    KG_PUT(out, "=");
-    kg_admin_put_escaped(out, content);
-    return true;
-}
-
-bool kg_admin_read_multipart(struct kg_slice type, struct kg_slice body, struct kg_writer *out)
-{
-    char buf[4 + BOUNDARY_MAX] = "\r\n--";
-    struct kg_writer boundary = kg_writer_of(buf + 4, BOUNDARY_MAX);
-    struct kg_slice mark, skipped;
-
+    KG_PUT(&w, "\r\n--");
+    form->mark_len = 0;
     if (!find_parameter(type, KG_SLICE("boundary"), &boundary) || boundary.len == 0)
         return false;
-    mark = kg_slice_of(buf, 4 + boundary.len);
+    form->mark_len = 4 + boundary.len;
+    mark = kg_slice_of(form->mark, form->mark_len);
+    form->rest = body;
     /* The first one may stand at the very beginning, without its line's end before it. */
-    if (kg_slice_starts_with(body, kg_slice_of(mark.ptr + 2, mark.len - 2)))
-        body = kg_slice_of(body.ptr + mark.len - 2, body.len - (mark.len - 2));
-    else if (!cut(&body, mark, &skipped))
-        return false;
-    while (!kg_slice_starts_with(body, KG_SLICE("--"))) {
-        if (!cut(&body, KG_SLICE("\r\n"), &skipped) || kg_slice_trim(skipped).len > 0 ||
-            !take_part(&body, mark, out))
-            return false;
+    if (kg_slice_starts_with(body, kg_slice_of(mark.ptr + 2, mark.len - 2))) {
+        form->rest = kg_slice_of(body.ptr + mark.len - 2, body.len - (mark.len - 2));
+        return true;
     }
-    return !out->overflow;
+    return cut(&form->rest, mark, &preamble);
+}
+
+int kg_multipart_next(struct kg_multipart *form, struct kg_multipart_part *part)
+{
+    struct kg_writer name = kg_writer_of(part->name_buf, sizeof(part->name_buf));
+    struct kg_writer filename = kg_writer_of(part->filename_buf, sizeof(part->filename_buf));
+    struct kg_slice line, head, disposition;
+
+    if (kg_slice_starts_with(form->rest, KG_SLICE("--")))
+        return 0;
+    if (!cut(&form->rest, KG_SLICE("\r\n"), &line) || kg_slice_trim(line).len > 0 ||
+        !cut(&form->rest, KG_SLICE("\r\n\r\n"), &head))
+        return -EINVAL;
+    disposition = find_disposition(head);
+    if (!find_parameter(disposition, KG_SLICE("name"), &name) ||
+        !cut(&form->rest, kg_slice_of(form->mark, form->mark_len), &part->content))
+        return -EINVAL;
+    part->name = kg_writer_slice(&name);
+    part->filename = KG_SLICE("");
+    if (find_parameter(disposition, KG_SLICE("filename"), &filename))
+        part->filename = kg_writer_slice(&filename);
+    return 1;
 }
