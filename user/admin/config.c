@@ -182,15 +182,15 @@ static bool is_yaml(struct kg_slice media)
 
 static bool read_body(struct upload *upload)
 {
-    const struct kg_header *type = kg_head_find(upload->call->head, KG_H_CONTENT_TYPE, 0);
-    struct kg_slice media = type ? kg_admin_media_of(type->value) : kg_slice_of("", 0);
+    const struct kg_header *header = kg_head_find(upload->call->head, KG_H_CONTENT_TYPE, 0);
+    struct kg_slice type = header ? header->value : KG_SLICE(""), media = kg_admin_media_of(type);
 
     if (upload->call->body.len == 0) {
         refuse(upload, 400, "expected a declarative configuration");
         return false;
     }
     if (kg_slice_eq_nocase(media, KG_SLICE("multipart/form-data")))
-        return read_form(upload, type->value);
+        return read_form(upload, type);
     if (kg_slice_eq_nocase(media, KG_SLICE("application/json")))
         return read_json(upload);
     if (is_yaml(media))

@@ -476,15 +476,14 @@ static void receive(struct kg_conn *conn)
 static void on_conn(void *ctx, uint32_t events)
 {
     struct kg_conn *conn = ctx;
+    bool streams = conn->state == KG_CONN_STREAM && events == EPOLLOUT;
 
-    if (conn->state == KG_CONN_STREAM && events == EPOLLOUT)
-        advance(conn);
-    else if (conn->state != KG_CONN_WRITE)
-        receive(conn);
-    else if (events & (EPOLLHUP | EPOLLERR))
+    if (conn->state == KG_CONN_WRITE && (events & (EPOLLHUP | EPOLLERR)))
         kg_conn_close(conn);
-    else
+    else if (conn->state == KG_CONN_WRITE || streams)
         advance(conn);
+    else
+        receive(conn);
 }
 
 void kg_conn_tick(struct kg_conn *conn, uint64_t now_ms)

@@ -167,20 +167,20 @@ static size_t list_slots(const struct kg_guard *guard, uint32_t slots[CONSUMERS_
 static void put_consumers(FILE *out, const struct kg_guard *guard)
 {
     static uint32_t slots[CONSUMERS_MAX];
-    size_t count = list_slots(guard, slots), shown = count < CONSUMERS_MAX ? count : CONSUMERS_MAX;
+    size_t count = list_slots(guard, slots);
     struct kg_consumer_stats stats;
 
     for (size_t c = 0; c < sizeof(consumer_counters) / sizeof(consumer_counters[0]); c++) {
         if (consumer_counters[c].type)
             put_kind(out, consumer_counters[c].name, consumer_counters[c].type, consumer_counters[c].help);
-        for (size_t i = 0; i < shown; i++) {
+        for (size_t i = 0; i < count && i < CONSUMERS_MAX; i++) {
             if (kg_guard_consumer(guard, slots[i], &stats))
                 put_consumer(out, &stats, consumer_counters[c].name, consumer_counters[c].class,
                              consumer_counters[c].offset);
         }
     }
     put_alone(out, "keygate_consumers_left_out", "gauge", "Consumers with counters that are not shown here.",
-              (json_int_t)(count - shown));
+              count > CONSUMERS_MAX ? (json_int_t)(count - CONSUMERS_MAX) : 0);
 }
 
 /* ---- guard ---- */

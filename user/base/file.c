@@ -38,8 +38,8 @@ int kg_file_read_long(const char *path, size_t max, struct kg_slice *text, struc
         rc = kg_error_set(err, EIO, "%s: cannot be read: %s", path, strerror(errno));
     else if (text->len > max)
         rc = kg_error_set(err, EFBIG, "%s: longer than %zu %s", path,
-                          max % KG_FILE_MAX ? max / 1024 : max / KG_FILE_MAX,
-                          max % KG_FILE_MAX ? "KiB" : "MiB");
+                          max % KG_FILE_MAX == 0 ? max / KG_FILE_MAX : max / 1024,
+                          max % KG_FILE_MAX == 0 ? "MiB" : "KiB");
     fclose(stream);
     if (rc)
         kg_file_free(*text);

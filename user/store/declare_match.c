@@ -22,6 +22,7 @@ void kg_id_parse(const char *text, uint8_t id[16])
 {
     size_t at = 0;
 
+    memset(id, 0, 16);
     for (size_t i = 0; text[i] && at < 32; i++) {
         if (text[i] == '-')
             continue;
