@@ -83,5 +83,5 @@ const struct action metrics_action = {
         "The figures of status and stats in Prometheus' text format, whatever -o says. What scrapes no UNIX\n"
         "socket can read them from a file: node_exporter's textfile collector.",
     .run = run_metrics,
-    .examples = { "", "> /var/lib/prometheus/node-exporter/keygate.prom" },
+    .examples = { "", NULL },
 };
