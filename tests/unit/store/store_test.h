@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,40 @@ static inline void reopen(struct fixture *fixture)
 {
     kg_store_close(fixture->store);
     fixture->store = open_store(fixture->dir);
+}
+
+/* SQL past the store, by a connection of its own. */
+static inline void exec(struct fixture *f, const char *sql)
+{
+    char path[128], *message = NULL;
+    sqlite3 *db;
+
+    snprintf(path, sizeof(path), "%s/keygate.db", f->dir);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
+        fail_msg("%s", message);
+    sqlite3_close(db);
+}
+
+/* Whether these bytes are in any file of the state directory. */
+static inline bool is_on_disk(struct fixture *f, const void *needle, size_t len)
+{
+    static char content[8 << 20];
+    DIR *entries = opendir(f->dir);
+    struct dirent *entry;
+    bool found = false;
+
+    assert_non_null(entries);
+    while ((entry = readdir(entries)) != NULL) {
+        int fd = openat(dirfd(entries), entry->d_name, O_RDONLY);
+        ssize_t got = read(fd, content, sizeof(content));
+
+        close(fd);
+        assert_true(got < (ssize_t)sizeof(content));
+        found |= got > 0 && memmem(content, (size_t)got, needle, len) != NULL;
+    }
+    closedir(entries);
+    return found;
 }
 
 /* The whole entity that the schema makes of this input; takes the input over. */

@@ -107,24 +107,6 @@ static void a_taken_key_is_refused_by_its_hash(void **state)
     json_decref(problem);
 }
 
-static bool is_on_disk(struct fixture *f, const uint8_t *needle, size_t len)
-{
-    static char content[4 << 20];
-    DIR *entries = opendir(f->dir);
-    struct dirent *entry;
-    bool found = false;
-
-    while ((entry = readdir(entries)) != NULL) {
-        int fd = openat(dirfd(entries), entry->d_name, O_RDONLY);
-        ssize_t got = read(fd, content, sizeof(content));
-
-        close(fd);
-        found |= got > 0 && memmem(content, (size_t)got, needle, len) != NULL;
-    }
-    closedir(entries);
-    return found;
-}
-
 static size_t read_sealed(struct fixture *f, const char *sql, uint8_t *out, size_t cap)
 {
     sqlite3_stmt *stmt;

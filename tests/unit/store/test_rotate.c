@@ -111,25 +111,6 @@ static void the_old_key_opens_nothing_any_more(void **state)
     assert_int_equal(kg_store_open(f->dir, &store, &err), -EKEYREJECTED);
 }
 
-/* What a file of the state directory holds of these bytes. */
-static bool is_on_disk(struct fixture *f, const uint8_t *needle, size_t len)
-{
-    static char content[4 << 20];
-    DIR *entries = opendir(f->dir);
-    struct dirent *entry;
-    bool found = false;
-
-    while ((entry = readdir(entries)) != NULL) {
-        int fd = openat(dirfd(entries), entry->d_name, O_RDONLY);
-        ssize_t got = read(fd, content, sizeof(content));
-
-        close(fd);
-        found |= got > 0 && memmem(content, (size_t)got, needle, len) != NULL;
-    }
-    closedir(entries);
-    return found;
-}
-
 static void read_sealed(struct fixture *f, uint8_t sealed[32])
 {
     sqlite3_stmt *stmt;

@@ -2,20 +2,6 @@
 /* Who has which tag, and lists of those that have some. */
 #include "store_test.h"
 
-#include <sqlite3.h>
-
-static void exec(struct fixture *f, const char *sql)
-{
-    char path[128], *message = NULL;
-    sqlite3 *db;
-
-    snprintf(path, sizeof(path), "%s/keygate.db", f->dir);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    if (sqlite3_exec(db, sql, NULL, NULL, &message) != SQLITE_OK)
-        fail_msg("%s", message);
-    sqlite3_close(db);
-}
-
 /* The tags of a page, joined, and whose kind each is of. */
 static void assert_tags(struct fixture *f, const char *tag, const char *want)
 {
