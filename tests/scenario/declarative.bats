@@ -527,3 +527,42 @@ YAML
     start_keygated
     same 200 "$(status_of gw_curl /round)"
 }
+
+key_was_used()
+{
+    holds '[.data[].last_used_at] | all(. != null)' "$(admin /key-auths)"
+}
+
+@test "a sync changes nothing of keys of which only the hash is kept, nor of keys that were used" {
+    stop_keygated
+    start_keygated --set keys.at_rest=hashed
+    file hashed.yaml <<'YAML'
+services:
+- name: hashed
+  url: http://127.0.0.1:8001
+  routes:
+  - name: hashed
+    paths: [/hashed]
+    plugins:
+    - name: key-auth
+consumers:
+- username: hana
+  keyauth_credentials:
+  - key: a-key-of-hana
+YAML
+    nothing
+    summary 5 0 0 sync hashed.yaml
+    same 200 "$(status_of gw_curl /hashed -H 'apikey: a-key-of-hana')"
+    wait_for key_was_used
+    summary 0 0 0 sync hashed.yaml
+    kctl dump >hashed-dump.yaml
+    unlike a-key-of-hana "$(<hashed-dump.yaml)"
+    unlike last_used_at "$(<hashed-dump.yaml)"
+    summary 0 0 0 sync hashed-dump.yaml
+    same 200 "$(status_of gw_curl /hashed -H 'apikey: a-key-of-hana')"
+    key_was_used
+    sed -i 's/a-key-of-hana/another-of-hana/' hashed.yaml
+    summary 1 0 1 sync hashed.yaml
+    same 401 "$(status_of gw_curl /hashed -H 'apikey: a-key-of-hana')"
+    same 200 "$(status_of gw_curl /hashed -H 'apikey: another-of-hana')"
+}
