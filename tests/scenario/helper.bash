@@ -385,14 +385,14 @@ forget_peak()
 }
 
 # stayed_small BEFORE: memory grew by at most 16 MiB beyond the receive buffers (of two workers 32 MiB, untouched until they are
-# used) and is below 96 MiB. A sanitizer keeps freed memory and a shadow of all of it.
+# used) and is below 96 MiB. A sanitizer keeps up to 256 MiB of freed memory and a shadow of all of it.
 stayed_small()
 {
     local peak more=49152 most=98304
 
     peak=$(memory VmHWM)
     if is_sanitized; then
-        more=131072 most=786432
+        more=327680 most=786432
     fi
     if [[ $((peak - $1)) -gt $more || $peak -gt $most ]]; then
         echo "memory went from $1 KiB up to $peak KiB"

@@ -41,7 +41,7 @@ static int enter(struct screen *screen)
 {
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 
-    screen->terminal = newterm(NULL, stdout, stdin);
+    screen->terminal = terminal_is_known() ? newterm(NULL, stdout, stdin) : NULL;
     if (!screen->terminal) {
         close(null);
         return usage_error("top cannot use this terminal; is TERM right?");

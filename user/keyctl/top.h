@@ -48,4 +48,7 @@ void top_switch(struct top *top, size_t view);
 size_t top_next_view(const struct top *top);
 void top_release(struct top *top);
 
+/* terminal.c: whether ncurses knows the terminal that TERM names. */
+bool terminal_is_known(void);
+
 #endif
