@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The entities and their fields, in one table: the Admin API, the store, /schemas and (later) declarative
+ * The entities and their fields, in one table: the Admin API, the store, /schemas and declarative
  * files all come from it. Entities travel as jansson objects in Kong's shape. Control thread only.
  */
 #ifndef KG_MODEL_SCHEMA_H
