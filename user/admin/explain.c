@@ -269,15 +269,15 @@ static json_t *service_json(const struct kg_route *route)
 
 static json_t *consumer_json(const struct kg_rehearsed *rehearsed)
 {
-    const struct kg_consumer *consumer = rehearsed->consumer;
+    const struct kg_consumer *consumer = rehearsed->principal.consumer;
+    struct kg_slice id = rehearsed->principal.credential_id;
 
     if (!consumer)
         return json_null();
-    return json_pack(
-        "{s:s,s:o,s:o,s:o}", "id", consumer->id, "username",
-        consumer->username.len ? kg_explain_text(consumer->username) : json_null(), "custom_id",
-        consumer->custom_id.len ? kg_explain_text(consumer->custom_id) : json_null(), "credential",
-        rehearsed->credential ? json_pack("{s:s}", "id", rehearsed->credential->id) : json_null());
+    return json_pack("{s:s,s:o,s:o,s:o}", "id", consumer->id, "username",
+                     consumer->username.len ? kg_explain_text(consumer->username) : json_null(), "custom_id",
+                     consumer->custom_id.len ? kg_explain_text(consumer->custom_id) : json_null(),
+                     "credential", id.len > 0 ? json_pack("{s:s%}", "id", id.ptr, id.len) : json_null());
 }
 
 static const char *outcome_of(const struct kg_rehearsed *rehearsed)

@@ -262,30 +262,18 @@ static bool hide(const struct key_name *name, struct kg_policy_request *request)
 
 /* ---- judging it ---- */
 
-static bool answer(struct kg_policy_request *request, unsigned status, struct kg_slice message)
-{
-    request->status = status;
-    request->message = message;
-    return false;
-}
-
 static bool refuse(const struct key_auth *config, struct kg_policy_request *request, struct kg_slice message,
                    enum kg_signal_kind signal)
 {
     request->www_authenticate = config->challenge;
     request->has_signal = true;
     request->signal = signal;
-    return answer(request, 401, message);
+    return kg_policy_answer(request, 401, message);
 }
 
 static bool refuse_missing(const struct key_auth *config, struct kg_policy_request *request)
 {
     return refuse(config, request, KG_SLICE("No API key found in request"), KG_SIGNAL_MISSING_KEY);
-}
-
-static bool internal_error(struct kg_policy_request *request)
-{
-    return answer(request, 500, KG_SLICE("An unexpected error occurred"));
 }
 
 /* Whether the key was given at all (it may be empty); its MAC. False when the scratch space is too small. */
@@ -314,8 +302,12 @@ static bool judge(const struct key_auth *config, struct kg_policy_request *reque
 
     if (!is_valid(credential, request->now_wall))
         return refuse(config, request, KG_SLICE("Unauthorized"), KG_SIGNAL_WRONG_KEY);
-    request->credential = credential;
-    request->consumer = credential->consumer;
+    request->principal = (struct kg_principal){
+        .consumer = credential->consumer,
+        .key = credential,
+        .credential_id = kg_slice_str(credential->id),
+        .credential_identifier = credential->name.len ? credential->name : kg_slice_str(credential->id),
+    };
     return true;
 }
 
@@ -329,10 +321,10 @@ static bool key_auth_access(const void *compiled, struct kg_policy_request *requ
 
     /* Before the query is rewritten: find.value may point into it. */
     if (find.found == FOUND_KEY && !preflight && !hash_key(&find, request, &empty, mac))
-        return internal_error(request);
+        return kg_policy_fail(request);
     /* Also when the plugin leaves early or refuses: a key that was shown goes no further. */
     if (find.found != FOUND_NOTHING && config->hide_credentials && !hide(find.name, request))
-        return internal_error(request);
+        return kg_policy_fail(request);
     if (preflight)
         return true;
     if (find.found == FOUND_SEVERAL)

@@ -9,8 +9,22 @@ void kg_policies_register(void)
         kg_plugin_register(&policies[i]->type);
 }
 
-bool kg_policies_run(const struct kg_route *route, struct kg_policy_request *request)
+bool kg_policy_answer(struct kg_policy_request *request, unsigned status, struct kg_slice message)
 {
+    request->status = status;
+    request->message = message;
+    return false;
+}
+
+bool kg_policy_fail(struct kg_policy_request *request)
+{
+    return kg_policy_answer(request, 500, KG_SLICE("An unexpected error occurred"));
+}
+
+bool kg_policies_run(struct kg_policy_request *request)
+{
+    const struct kg_route *route = request->route;
+
     for (size_t i = 0; i < route->plugin_count; i++) {
         const struct kg_plugin_use *use = &route->plugins[i];
         const struct kg_policy *policy = (const struct kg_policy *)use->type;

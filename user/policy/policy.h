@@ -7,9 +7,14 @@
 #ifndef KG_POLICY_POLICY_H
 #define KG_POLICY_POLICY_H
 
+#include "base/addr.h"
+#include "http/framing.h"
 #include "http/uri.h"
 #include "model/snapshot.h"
 #include "model/usage.h"
+
+/* Bytes of the longest message that a policy may answer with; its schema sees to it. */
+#define KG_MESSAGE_MAX 1024
 
 /* Computes HMACs under the index key; one for each worker, made by kg_key_hasher_new. */
 struct kg_key_hasher;
@@ -17,27 +22,48 @@ struct kg_key_hasher *kg_key_hasher_new(const uint8_t index_key[32]);
 void kg_key_hasher_free(struct kg_key_hasher *hasher);
 void kg_key_hasher_mac(struct kg_key_hasher *hasher, struct kg_slice key, uint8_t mac[32]);
 
-/* The request as policies see and change it. Lives as long as one pass over the plugins. */
+/* Who a request comes from, as the last policy that knew it has said. */
+struct kg_principal {
+    const struct kg_consumer *consumer; /* NULL: nobody */
+    bool anonymous;                     /* …that stands in for those without a credential */
+    const struct kg_credential *key;    /* when it was a key; else NULL */
+    /* Of the credential; empty: none. The second is what the upstream is told. */
+    struct kg_slice credential_id, credential_identifier;
+};
+
+/* The request as policies see and change it. Lives as long as one pass over the plugins; slices that a policy
+ * sets must live as long: static, of its config, of the snapshot, or in `scratch`. */
 struct kg_policy_request {
     /* In. */
     const struct kg_snapshot *snapshot;
+    const struct kg_route *route; /* its service may be NULL */
     struct kg_key_hasher *hasher;
     struct kg_head *head; /* a policy hides a header by setting its `hop` */
+    const struct kg_framing *framing;
     const struct kg_target *target;
-    int64_t now_wall;
-    bool https; /* how the client came, as far as it is believed */
+    struct kg_slice path;          /* normalised */
+    const struct kg_addr *address; /* the client's, as far as it is believed */
+    struct kg_slice id;            /* X-Request-Id */
+    int64_t now_wall;              /* seconds since 1970 */
+    bool https;                    /* how the client came, as far as it is believed */
+    bool rehearsal;                /* only asked what would be: nothing may be counted */
     /* In and out: the query to send upstream; a policy that takes an argument away rewrites it into
      * `scratch`. */
     struct kg_slice query;
     bool has_query;
     struct kg_writer *scratch;
     /* Out. */
-    const struct kg_consumer *consumer;     /* NULL until authenticated */
-    const struct kg_credential *credential; /* NULL for nobody */
+    struct kg_principal principal;
+    /* Whole header lines ("Name: value\r\n") for the request to the upstream, and for whatever answer the
+     * client gets. They replace what was sent under the same names. A writer that overflows makes the request
+     * a 500. */
+    struct kg_writer to_upstream, to_client;
+    uint64_t max_body; /* of the request, in bytes, decoded; 0: no limit but the settings' */
     /* Out, when it answers. */
     const struct kg_plugin_use *answered; /* which instance did */
     unsigned status;
-    struct kg_slice message;          /* static text */
+    struct kg_slice message;          /* in the body that the client's Accept asks for */
+    struct kg_slice body, body_type;  /* instead of that: the body as it is and its Content-Type */
     struct kg_slice www_authenticate; /* value for WWW-Authenticate, or empty */
     bool has_signal;
     enum kg_signal_kind signal;
@@ -66,7 +92,17 @@ static inline bool kg_plugin_use_applies(const struct kg_plugin_use *use, bool h
     return !(https ? use->not_https : use->not_http);
 }
 
-/* Runs a route's plugins in order: true to go on, false to answer. */
-bool kg_policies_run(const struct kg_route *route, struct kg_policy_request *request);
+/*
+ * Runs the plugins of request->route, and those that are there for its consumer once that is known, the
+ * highest priority first: true to go on, false to answer.
+ */
+bool kg_policies_run(struct kg_policy_request *request);
+
+/* ---- for policies ---- */
+
+/* Answers with this status and message: always false, to be returned. */
+bool kg_policy_answer(struct kg_policy_request *request, unsigned status, struct kg_slice message);
+/* The same, 500, where something is missing that is no fault of the client. */
+bool kg_policy_fail(struct kg_policy_request *request);
 
 #endif

@@ -15,13 +15,15 @@ bool kg_attempt_choose(struct kg_client *client, const struct kg_policy_request 
     struct kg_request *request = &client->request;
     struct kg_worker *worker = client->worker;
     const struct kg_balancer *balancer = request->service->balancer;
-    const char *consumer = policy->consumer ? policy->consumer->id : NULL;
+    const struct kg_principal *principal = &policy->principal;
+    struct kg_slice consumer =
+        principal->consumer ? kg_slice_str(principal->consumer->id) : principal->credential_id;
     struct kg_hash_input input = {
         .head = &worker->head,
         .path = path,
         .query = policy->target->query,
         .client = kg_request_address(client),
-        .consumer = !consumer && policy->credential ? policy->credential->id : consumer,
+        .consumer = consumer,
         .prng = &worker->prng,
     };
 

@@ -55,7 +55,7 @@ struct kg_hash_input {
     const struct kg_head *head;
     struct kg_slice path, query;  /* path: normalised; query: as the client sent it */
     const struct kg_addr *client; /* its address */
-    const char *consumer;         /* id of the consumer, else of the credential; NULL: neither */
+    struct kg_slice consumer;     /* id of the consumer, else of the credential; empty: neither */
     struct kg_prng *prng;         /* for the value of a new cookie */
 };
 

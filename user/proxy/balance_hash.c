@@ -87,8 +87,8 @@ static bool apply(const struct kg_hash_rule *rule, const struct kg_hash_input *i
     case KG_HASH_COOKIE:
         return hash_cookie(rule, input, choice);
     case KG_HASH_CONSUMER:
-        value = kg_slice_str(input->consumer);
-        found = input->consumer;
+        value = input->consumer;
+        found = input->consumer.len > 0;
         break;
     case KG_HASH_IP:
         value = kg_slice_of((const char *)input->client->bytes, sizeof(input->client->bytes));

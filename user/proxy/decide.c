@@ -129,23 +129,42 @@ static bool policies_pass(struct kg_client *client, struct kg_decision *decision
     decision->scratch = kg_writer_of(worker->scratch, KG_QUERY_SCRATCH);
     *policy = (struct kg_policy_request){
         .snapshot = request->snapshot,
+        .route = request->route,
         .hasher = worker->hasher,
         .head = &worker->head,
+        .framing = &decision->framing,
         .target = &decision->target,
+        .path = decision->path,
+        .address = kg_request_address(client),
+        .id = kg_slice_of(request->id, KG_REQUEST_ID),
         .now_wall = worker->now_wall,
         .https = request->https,
+        .rehearsal = worker->rehearsal,
         .query = decision->target.query,
         .has_query = decision->target.has_query,
         .scratch = &decision->scratch,
+        .to_upstream = kg_writer_of(worker->to_upstream, KG_NOTES_UP),
+        .to_client = kg_writer_of(worker->to_client, KG_NOTES_MAX),
     };
-    bool passed = kg_policies_run(request->route, policy);
-    request->consumer = policy->consumer;
-    if (passed)
-        return true;
+    bool passed = kg_policies_run(policy);
+    if (policy->to_upstream.overflow || policy->to_client.overflow)
+        passed = kg_policy_fail(policy);
+    request->consumer = policy->principal.consumer;
+    request->max_body = policy->max_body;
+    kg_notes_keep(client, kg_writer_slice(&policy->to_client));
+    return passed;
+}
+
+static void answer_for_policy(struct kg_decision *decision)
+{
+    const struct kg_policy_request *policy = &decision->policy;
+
     decision->by_policy = true;
     decision->detail = policy->www_authenticate;
-    refuse(decision, policy->status, policy->message);
-    return false;
+    decision->status = policy->status;
+    decision->message = policy->message;
+    decision->body = policy->body;
+    decision->body_type = policy->body_type;
 }
 
 /* The head for the upstream, into a block. */
@@ -171,8 +190,14 @@ static void pass(struct kg_client *client, struct kg_decision *decision)
 {
     const struct kg_request *request = &client->request;
 
-    if (!policies_pass(client, decision))
+    if (!policies_pass(client, decision)) {
+        answer_for_policy(decision);
         return;
+    }
+    if (kg_request_is_too_large(client, decision->framing.length)) {
+        refuse(decision, 413, KG_SLICE(""));
+        return;
+    }
     if (!request->service) {
         refuse(decision, 503, KG_SLICE("no Service found with those values"));
         return;

@@ -24,6 +24,21 @@ static void put_number(struct kg_writer *out, struct kg_slice name, uint64_t val
     KG_PUT(out, "\r\n");
 }
 
+/* Takes out of a head what stands under the names of these lines. */
+static void replace(struct kg_head *head, struct kg_slice lines)
+{
+    while (lines.len > 0) {
+        size_t end = kg_slice_find(lines, '\n') + 1;
+        struct kg_slice name = kg_slice_of(lines.ptr, kg_slice_find(lines, ':'));
+
+        for (size_t i = 0; i < head->count; i++) {
+            if (kg_slice_eq_nocase(head->headers[i].name, name))
+                head->headers[i].hop = true;
+        }
+        lines = kg_slice_of(lines.ptr + end, lines.len - end);
+    }
+}
+
 /* Headers that are written anew below, whatever the client sent. */
 static bool is_replaced(enum kg_header_id id)
 {
@@ -113,8 +128,8 @@ static void put_forwarded(struct kg_client *client, const struct kg_framing *fra
 
 static void put_identity(const struct kg_policy_request *policy, struct kg_writer *out)
 {
-    const struct kg_consumer *consumer = policy->consumer;
-    const struct kg_credential *credential = policy->credential;
+    const struct kg_principal *principal = &policy->principal;
+    const struct kg_consumer *consumer = principal->consumer;
 
     if (!consumer)
         return;
@@ -123,9 +138,10 @@ static void put_identity(const struct kg_policy_request *policy, struct kg_write
         put_header(out, KG_SLICE("X-Consumer-Custom-ID"), consumer->custom_id);
     if (consumer->username.len > 0)
         put_header(out, KG_SLICE("X-Consumer-Username"), consumer->username);
-    if (credential)
-        put_header(out, KG_SLICE("X-Credential-Identifier"),
-                   credential->name.len ? credential->name : kg_slice_str(credential->id));
+    if (principal->credential_identifier.len > 0)
+        put_header(out, KG_SLICE("X-Credential-Identifier"), principal->credential_identifier);
+    if (principal->anonymous)
+        put_header(out, KG_SLICE("X-Anonymous-Consumer"), KG_SLICE("true"));
 }
 
 static void put_request_line(struct kg_client *client, const struct kg_policy_request *policy,
@@ -187,8 +203,9 @@ bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *
                              struct kg_slice path, size_t prefix_len, struct kg_writer *out)
 {
     const struct kg_request *request = &client->request;
-    const struct kg_head *head = &client->worker->head;
+    struct kg_head *head = &client->worker->head;
 
+    replace(head, kg_writer_slice(&policy->to_upstream));
     put_request_line(client, policy, path, prefix_len, out);
     put_host(client, framing, out);
     put_end_to_end(client, out);
@@ -197,6 +214,7 @@ bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *
              request->http10 ? KG_SLICE("1.0 keygate") : KG_SLICE("1.1 keygate"), out);
     put_header(out, KG_SLICE("X-Request-Id"), kg_slice_of(request->id, KG_REQUEST_ID));
     put_identity(policy, out);
+    kg_put(out, kg_writer_slice(&policy->to_upstream));
     if (request->trailers_up.pass)
         kg_trailer_announce(head, out);
     put_request_framing(request, framing, out);
@@ -271,8 +289,9 @@ static void put_response_framing(const struct kg_request *request, const struct 
 bool kg_forward_response_head(struct kg_client *client, const struct kg_response_framing *framing,
                               struct kg_writer *out)
 {
-    const struct kg_head *head = &client->worker->head;
+    struct kg_head *head = &client->worker->head;
 
+    replace(head, kg_notes_text(client->request.notes));
     put_status_line(head, out);
     put_answer_headers(head, out);
     put_list(head, KG_H_VIA, KG_SLICE("Via"),
@@ -280,6 +299,7 @@ bool kg_forward_response_head(struct kg_client *client, const struct kg_response
     put_header(out, KG_SLICE("X-Request-Id"), kg_slice_of(client->request.id, KG_REQUEST_ID));
     put_cookie(&client->request, out);
     put_latencies(client, out);
+    kg_put(out, kg_notes_text(client->request.notes));
     if (client->request.trailers_down.pass)
         kg_trailer_announce(head, out);
     put_response_framing(&client->request, framing, out);

@@ -40,6 +40,8 @@
 #define KG_ACCEPT_RETRY_MS 100   /* after running out of descriptors */
 #define KG_INTERIM_MAX     32 /* 1xx answers to one request; an upstream with more of them is given up: 502 */
 #define KG_BAN_COMMANDS    16384
+#define KG_NOTES_MAX       2032 /* bytes that policies may add to an answer */
+#define KG_NOTES_UP        4096 /* …and to the request for the upstream */
 
 struct kg_upstream;
 
@@ -49,6 +51,13 @@ struct kg_trailers {
     bool pass;              /* else they are dropped as they come */
     uint32_t named;         /* bytes at the front of the block: names that Connection made hop-by-hop */
     struct kg_block *block; /* behind those, the section so far */
+};
+
+/* Header lines that policies add to an answer, kept until it comes. */
+struct kg_notes {
+    struct kg_notes *next; /* among the worker's spare ones */
+    uint32_t len;
+    char text[KG_NOTES_MAX];
 };
 
 /* How far the two ends of a tunnel have come; the client's own end is client->eof. */
@@ -100,6 +109,8 @@ struct kg_request {
     uint64_t started_ms, upstream_ms;
     uint64_t bytes_in, bytes_out;
     struct kg_pace pace;
+    uint64_t max_body;      /* what a policy allows; 0: see the settings */
+    struct kg_notes *notes; /* what policies add to the answer; NULL: nothing */
 };
 
 enum kg_client_state {
@@ -207,8 +218,11 @@ struct kg_worker {
     SSL_CTX *tls_server; /* NULL without a TLS listener */
     SSL_CTX *tls_client;
     struct kg_prng prng;
-    struct kg_head head;     /* scratch: the head being looked at */
-    char *path, *scratch;    /* scratch for the normalised path and for policies */
+    struct kg_head head;           /* scratch: the head being looked at */
+    char *path, *scratch;          /* scratch for the normalised path and for policies */
+    char *to_upstream, *to_client; /* scratch for the headers that policies add */
+    struct kg_notes *spare_notes;
+    bool rehearsal;          /* it only tells what would be */
     uint32_t accept_stopped; /* bit = a listener that waits for accept_timer */
     bool accepting, draining, stopping;
     struct kg_usage_table usage;
@@ -300,12 +314,13 @@ void kg_client_drain(struct kg_client *client);
  * worker's scratch.
  */
 struct kg_decision {
-    unsigned status;         /* to answer with; 0: on to the chosen endpoint with request->head */
-    bool malformed;          /* …what cannot be trusted to end where it seems to */
-    bool banned;             /* …because of its source */
-    bool by_policy;          /* …by policy.answered */
-    struct kg_slice message; /* empty: an answer without a body */
-    struct kg_slice detail;  /* the Location of a redirection, else WWW-Authenticate; may be empty */
+    unsigned status;                 /* to answer with; 0: on to the chosen endpoint with request->head */
+    bool malformed;                  /* …what cannot be trusted to end where it seems to */
+    bool banned;                     /* …because of its source */
+    bool by_policy;                  /* …by policy.answered */
+    struct kg_slice message;         /* empty: an answer without a body, unless there is one below */
+    struct kg_slice body, body_type; /* the body as it is, and its Content-Type */
+    struct kg_slice detail;          /* the Location of a redirection, else WWW-Authenticate; may be empty */
     struct kg_framing framing;
     struct kg_target target;
     struct kg_route_query query; /* what the router was asked; method empty: nothing yet */
@@ -335,18 +350,29 @@ void kg_request_answer(struct kg_client *client, unsigned status, struct kg_slic
 struct kg_slice kg_request_message(unsigned status);
 /* The head was malformed: nothing of it is known but the status. */
 void kg_request_refuse(struct kg_client *client, unsigned status);
-/* Whether a body of `bytes` is over client_max_body_size. */
+/* Whether a body of `bytes` is over client_max_body_size, or over what a policy allows. */
 static inline bool kg_request_is_too_large(const struct kg_client *client, uint64_t bytes)
 {
-    uint64_t most = client->worker->config->max_body;
+    uint64_t most = client->worker->config->max_body, allowed = client->request.max_body;
 
-    return most > 0 && bytes > most;
+    return (most > 0 && bytes > most) || (allowed > 0 && bytes > allowed);
 }
 /* Bytes of its consumer, or of nobody, now: those of the request itself are counted at its end. */
 void kg_request_count_bytes(struct kg_client *client, uint64_t in, uint64_t out);
 /* Counts and clears it. */
 void kg_request_end(struct kg_client *client);
 void kg_request_signal(struct kg_client *client, enum kg_signal_kind kind);
+
+/* notes.c */
+/* Keeps the lines with the request until kg_notes_drop; nothing when there are none. */
+void kg_notes_keep(struct kg_client *client, struct kg_slice lines);
+void kg_notes_drop(struct kg_client *client);
+/* What was kept; of NULL nothing. */
+static inline struct kg_slice kg_notes_text(const struct kg_notes *notes)
+{
+    return notes ? kg_slice_of(notes->text, notes->len) : KG_SLICE("");
+}
+void kg_notes_free_spare(struct kg_worker *worker);
 
 /* forward.c */
 /* The request head for the upstream, from worker->head. False when it does not fit. */

@@ -21,6 +21,7 @@ struct kg_rehearsal *kg_rehearsal_new(const struct kg_proxy_config *config)
     struct kg_worker *worker = kg_calloc_aligned(_Alignof(struct kg_worker), sizeof(*worker));
 
     worker->config = config;
+    worker->rehearsal = true;
     kg_worker_ready(worker);
     kg_blocks_init(&worker->ring.blocks, kg_worker_block_size(config), 0);
     kg_banset_init(&worker->bans);
@@ -38,6 +39,7 @@ void kg_rehearsal_free(struct kg_rehearsal *rehearsal)
     if (request->head)
         kg_block_release(&worker->ring.blocks, request->head);
     kg_trailers_drop(worker, &request->trailers_up);
+    kg_notes_drop(rehearsal->client);
     kg_blocks_free(&worker->ring.blocks);
     kg_banset_free(&worker->bans);
     kg_worker_forget(worker);
@@ -85,8 +87,7 @@ static void tell_decision(const struct kg_rehearsal *rehearsal, struct kg_rehear
     result->prefix_len = decision->prefix_len;
     result->checked = decision->policy.head != NULL;
     result->answered = decision->policy.answered;
-    result->consumer = decision->policy.consumer;
-    result->credential = decision->policy.credential;
+    result->principal = decision->policy.principal;
     result->endpoint = request->choice.endpoint;
     result->hashed = request->choice.hashed && !request->choice.cookie;
     if (decision->status == 0)

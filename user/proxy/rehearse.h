@@ -42,8 +42,7 @@ struct kg_rehearsed {
     size_t prefix_len;                    /* of query.path, what the route's path matched */
     bool checked;                         /* its plugins ran: */
     const struct kg_plugin_use *answered; /* the one that answered, or NULL */
-    const struct kg_consumer *consumer;
-    const struct kg_credential *credential;
+    struct kg_principal principal;
     const struct kg_endpoint *endpoint; /* one that it may go to; NULL: none */
     bool hashed;                        /* …and by its hash to no other while this one is healthy */
     struct kg_slice upstream_head;      /* what would be sent to it; empty: nothing */

@@ -60,7 +60,7 @@ static void put_connection(const struct kg_request *request, struct kg_writer *w
 }
 
 /* detail: the Location of a redirection, else WWW-Authenticate; may be empty. */
-static void put_answer_head(struct kg_client *client, enum kg_media media, size_t body_len,
+static void put_answer_head(struct kg_client *client, struct kg_slice body_type, size_t body_len,
                             struct kg_slice detail, struct kg_writer *w)
 {
     struct kg_request *request = &client->request;
@@ -73,7 +73,7 @@ static void put_answer_head(struct kg_client *client, enum kg_media media, size_
     kg_put(w, kg_slice_str(client->worker->date));
     if (body_len > 0) {
         KG_PUT(w, "\r\nContent-Type: ");
-        kg_put(w, kg_media_type(media));
+        kg_put(w, body_type);
     }
     KG_PUT(w, "\r\nContent-Length: ");
     kg_put_u64(w, body_len);
@@ -87,42 +87,70 @@ static void put_answer_head(struct kg_client *client, enum kg_media media, size_
     KG_PUT(w, "\r\nX-Request-Id: ");
     kg_put(w, kg_slice_of(request->id, KG_REQUEST_ID));
     KG_PUT(w, "\r\nServer: keygate\r\n");
+    kg_put(w, kg_notes_text(request->notes));
     put_connection(request, w);
     KG_PUT(w, "\r\n");
 }
 
-/* An empty message is an empty body. */
-static void answer(struct kg_client *client, enum kg_media media, unsigned status, struct kg_slice message,
+/* The head is in the block; the body goes behind it and into as many more as it takes. */
+static void write_answer(struct kg_client *client, struct kg_block *block, struct kg_slice body)
+{
+    client->request.bytes_out += body.len;
+    while (body.len > block->size - block->end) {
+        size_t part = block->size - block->end;
+
+        memcpy(block->data + block->end, body.ptr, part);
+        block->end = block->size;
+        body = kg_slice_of(body.ptr + part, body.len - part);
+        kg_sock_write_block(&client->sock, block);
+        block = kg_block_new(&client->worker->ring.blocks);
+    }
+    if (body.len > 0)
+        memcpy(block->data + block->end, body.ptr, body.len);
+    block->end += (uint32_t)body.len;
+    kg_sock_write_block(&client->sock, block);
+}
+
+static void answer(struct kg_client *client, unsigned status, struct kg_slice body_type, struct kg_slice body,
                    struct kg_slice detail)
 {
     struct kg_request *request = &client->request;
     struct kg_block *block = kg_block_new(&client->worker->ring.blocks);
-    char text[2048];
-    struct kg_writer body = kg_writer_of(text, sizeof(text)), out = kg_writer_of(block->data, block->size);
+    struct kg_writer out = kg_writer_of(block->data, block->size);
 
     if (request->upstream)
         kg_upstream_release(request->upstream, false);
     request->status = status;
     /* A body that is still coming is not waited for: the connection ends with the answer. */
     request->keep_alive = request->keep_alive && request->body_done && !client->worker->draining;
-    if (message.len > 0)
-        kg_error_body(media, message, kg_slice_of(request->id, KG_REQUEST_ID), &body);
-    put_answer_head(client, media, body.len, detail, &out);
-    if (!request->to_head)
-        kg_put(&out, kg_writer_slice(&body));
+    put_answer_head(client, body_type, body.len, detail, &out);
+    KG_ASSERT(!out.overflow);
     block->end = (uint32_t)out.len;
     request->bytes_out += out.len;
     request->answering = true;
-    kg_sock_write_block(&client->sock, block);
+    write_answer(client, block, request->to_head ? KG_SLICE("") : body);
     kg_client_answered(client);
+}
+
+/* An empty message is an empty body. */
+static void answer_message(struct kg_client *client, enum kg_media media, unsigned status,
+                           struct kg_slice message, struct kg_slice detail)
+{
+    char text[6 * KG_MESSAGE_MAX + 512]; /* each byte may be escaped, as \\u and four digits at most */
+    struct kg_writer body = kg_writer_of(text, sizeof(text));
+
+    if (message.len > 0)
+        kg_error_body(media, message, kg_slice_of(client->request.id, KG_REQUEST_ID), &body);
+    KG_ASSERT(!body.overflow);
+    answer(client, status, kg_media_type(media), kg_writer_slice(&body), detail);
 }
 
 void kg_request_answer(struct kg_client *client, unsigned status, struct kg_slice message,
                        struct kg_slice www_authenticate)
 {
     /* Later than the head's first look, its Accept is gone: JSON. */
-    answer(client, KG_MEDIA_JSON, status, message.len ? message : kg_request_message(status),
-           www_authenticate);
+    answer_message(client, KG_MEDIA_JSON, status, message.len ? message : kg_request_message(status),
+                   www_authenticate);
 }
 
 void kg_request_refuse(struct kg_client *client, unsigned status)
@@ -165,8 +193,11 @@ static void answer_decided(struct kg_client *client, const struct kg_decision *d
         request->denied = decision->status == 401 || decision->status == 403;
         request->limited = decision->status == 429;
     }
-    answer(client, kg_media_negotiate(&client->worker->head), decision->status, decision->message,
-           decision->detail);
+    if (decision->body_type.len > 0)
+        answer(client, decision->status, decision->body_type, decision->body, decision->detail);
+    else
+        answer_message(client, kg_media_negotiate(&client->worker->head), decision->status, decision->message,
+                       decision->detail);
 }
 
 void kg_request_begin(struct kg_client *client, size_t head_len)
@@ -179,8 +210,8 @@ void kg_request_begin(struct kg_client *client, size_t head_len)
     if (client->tls)
         server_name = kg_slice_of(sni, kg_sock_server_name(&client->sock, sni));
     kg_decide(client, server_name, &decision);
-    if (decision.policy.credential)
-        kg_key_uses_note(&client->worker->key_uses, decision.policy.credential, client->worker->now_wall);
+    if (decision.policy.principal.key)
+        kg_key_uses_note(&client->worker->key_uses, decision.policy.principal.key, client->worker->now_wall);
     if (decision.policy.has_signal)
         kg_request_signal(client, decision.policy.signal);
     if (decision.malformed)
@@ -242,6 +273,7 @@ void kg_request_end(struct kg_client *client)
         kg_block_release(&client->worker->ring.blocks, request->head);
     kg_trailers_drop(client->worker, &request->trailers_up);
     kg_trailers_drop(client->worker, &request->trailers_down);
+    kg_notes_drop(client);
     account(client);
     if (request->snapshot)
         kg_snapshot_release(request->snapshot, client->worker->index);

@@ -177,6 +177,8 @@ void kg_worker_ready(struct kg_worker *worker)
     kg_rotations_init(&worker->rotations, worker->index);
     worker->path = kg_calloc(1, KG_PATH_SCRATCH);
     worker->scratch = kg_calloc(1, KG_QUERY_SCRATCH);
+    worker->to_upstream = kg_calloc(1, KG_NOTES_UP);
+    worker->to_client = kg_calloc(1, KG_NOTES_MAX);
 }
 
 void kg_worker_forget(struct kg_worker *worker)
@@ -186,6 +188,9 @@ void kg_worker_forget(struct kg_worker *worker)
     kg_rotations_free(&worker->rotations);
     free(worker->path);
     free(worker->scratch);
+    free(worker->to_upstream);
+    free(worker->to_client);
+    kg_notes_free_spare(worker);
 }
 
 static int set_up(struct kg_worker *worker)

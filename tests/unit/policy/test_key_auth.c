@@ -116,7 +116,7 @@ static const char *outcome_of(const struct pass *p)
     const struct kg_policy_request *r = &p->request;
 
     if (p->on)
-        return r->credential ? r->credential->id : "nobody";
+        return r->principal.key ? r->principal.key->id : "nobody";
     snprintf(text, sizeof(text), "%u %.*s %s", r->status, (int)r->message.len, r->message.ptr,
              !r->has_signal                       ? ""
              : r->signal == KG_SIGNAL_MISSING_KEY ? "missing"
@@ -145,8 +145,8 @@ static void a_key_in_the_header_or_the_query_says_who_it_is(void **state)
     struct pass *p = pass("{}", "GET", "/x", "apikey: kong\r\n");
 
     assert_true(p->on);
-    assert_string_equal(p->request.consumer->id, CONSUMER);
-    assert_string_equal(p->request.credential->id, CREDENTIAL);
+    assert_string_equal(p->request.principal.consumer->id, CONSUMER);
+    assert_string_equal(p->request.principal.key->id, CREDENTIAL);
     assert_false(p->request.has_signal);
     assert_int_equal(p->request.www_authenticate.len, 0);
     expect("{}", "/x?apikey=kong", "", OK);
@@ -256,8 +256,8 @@ static void an_expired_key_is_refused_like_an_unknown_one(void **state)
     expect("{}", "/?apikey=old", "", WRONG);
     assert_string_equal(outcome_of(pass("{}", "GET", "/?apikey=young", "")), LIVES);
     struct pass *p = pass("{}", "GET", "/", "apikey: old\r\n");
-    assert_null(p->request.credential);
-    assert_null(p->request.consumer);
+    assert_null(p->request.principal.key);
+    assert_null(p->request.principal.consumer);
 }
 
 static void every_refusal_has_a_challenge(void **state)
@@ -353,7 +353,7 @@ static void an_exempt_preflight_request_loses_its_key_too(void **state)
     struct pass *p = pass("{\"run_on_preflight\":false," HIDE "}", "OPTIONS", "/?apikey=kong&a=1", "");
 
     assert_true(p->on);
-    assert_null(p->request.credential);
+    assert_null(p->request.principal.key);
     expect_query(p, "a=1");
     p = pass("{\"run_on_preflight\":false," HIDE "}", "OPTIONS", "/?apikey=a&apikey=b", "");
     assert_true(p->on);

@@ -30,7 +30,8 @@ static bool run(const char *letters, struct kg_policy_request *request)
     trace[0] = '\0';
     for (size_t i = 0; i < route.plugin_count; i++)
         uses[i] = (struct kg_plugin_use){ .type = &appending.type, .config = &letters[i] };
-    return kg_policies_run(&route, request);
+    request->route = &route;
+    return kg_policies_run(request);
 }
 
 static void runs_every_plugin_in_order(void **state)

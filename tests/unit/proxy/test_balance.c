@@ -421,7 +421,7 @@ static void what_the_request_lacks_falls_back(void **state)
     struct kg_choice by_address = hashed(stage, asked), by_consumer;
 
     assert_true(by_address.hashed);
-    asked->input.consumer = "4b1b701d-de2b-5588-9aa2-3b97061d9f52";
+    asked->input.consumer = KG_SLICE("4b1b701d-de2b-5588-9aa2-3b97061d9f52");
     by_consumer = hashed(stage, asked);
     assert_true(by_consumer.hashed);
     assert_int_not_equal(by_consumer.hash, by_address.hash);
