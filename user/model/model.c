@@ -32,7 +32,7 @@ struct kg_model {
     struct kg_pmap names;
     struct kg_certificates certificates;
     struct kg_pools pools;
-    struct kg_pmap consumers;
+    struct kg_pmap consumers, usernames; /* usernames: those of them that have one, by it */
     struct kg_pmap credentials, credentials_by_mac;
     struct kg_pmap expiring; /* those of the credentials that will not stay, by id */
     struct {
@@ -56,6 +56,7 @@ struct kg_model *kg_model_new(const struct kg_slot_source *slots)
     kg_certificates_init(&model->certificates);
     kg_pools_init(&model->pools, &model->names);
     model->consumers = kg_pmap_of(&kg_consumers_by_id);
+    model->usernames = kg_pmap_of(&kg_consumers_by_username);
     model->credentials = model->expiring = kg_pmap_of(&kg_credentials_by_id);
     model->credentials_by_mac = kg_pmap_of(&kg_credentials_by_mac);
     return model;
@@ -77,6 +78,7 @@ void kg_model_free(struct kg_model *model)
     kg_pmap_free(&model->expiring);
     kg_pmap_free(&model->credentials_by_mac);
     kg_pmap_free(&model->credentials);
+    kg_pmap_free(&model->usernames);
     kg_pmap_free(&model->consumers);
     kg_pools_free(&model->pools);
     kg_certificates_free(&model->certificates);
@@ -262,6 +264,15 @@ static void move_credentials(struct kg_model *model, struct kg_consumer_record *
     }
 }
 
+/* Only its own entry: within one change another consumer may have got the name already. */
+static void forget_username(struct kg_model *model, const struct kg_consumer_record *consumer)
+{
+    const struct kg_slice *username = &consumer->pub.username;
+
+    if (username->len > 0 && kg_pmap_find(&model->usernames, username) == consumer)
+        kg_pmap_del(&model->usernames, username);
+}
+
 static bool same_names(const struct kg_consumer *consumer, const char *username, const char *custom_id)
 {
     return kg_slice_eq(consumer->username, kg_slice_str(username)) &&
@@ -282,7 +293,10 @@ void kg_model_put_consumer(struct kg_model *model, const char *id, const char *u
         if (old->pub.slot != slot)
             give_slot_back(model, &old->pub);
         move_credentials(model, old, consumer);
+        forget_username(model, old);
     }
+    if (consumer->pub.username.len > 0)
+        kg_pmap_set(&model->usernames, consumer);
     kg_pmap_set(&model->consumers, consumer);
     kg_consumer_record_release(consumer);
 }
@@ -297,6 +311,7 @@ static void remove_consumer(struct kg_model *model, const char *id)
     while (consumer->credentials)
         remove_credential(model, consumer->credentials);
     give_slot_back(model, &consumer->pub);
+    forget_username(model, consumer);
     kg_pmap_del(&model->consumers, id);
 }
 
@@ -374,6 +389,22 @@ void kg_model_load_consumer(struct kg_model *model, const char *id, const char *
     keep(&model->loading.consumers, kg_consumer_record_new(id, username, custom_id, slot));
 }
 
+static void fill_consumers(struct kg_model *model)
+{
+    const struct batch *consumers = &model->loading.consumers;
+    void **named = kg_calloc(consumers->count, sizeof(*named));
+    size_t count = 0;
+
+    kg_pmap_fill(&model->consumers, consumers->items, consumers->count);
+    for (size_t i = 0; i < consumers->count; i++) {
+        if (((const struct kg_consumer_record *)consumers->items[i])->pub.username.len > 0)
+            named[count++] = consumers->items[i];
+    }
+    if (count > 0)
+        kg_pmap_fill(&model->usernames, named, count);
+    free(named);
+}
+
 /* Most consumers get their keys one after the other, as they came themselves: then there is nothing to look
  * for. */
 static struct kg_consumer_record *owner_of_next(struct kg_model *model, const char *consumer_id)
@@ -394,10 +425,8 @@ static struct kg_consumer_record *owner_of_next(struct kg_model *model, const ch
 void kg_model_load_credential(struct kg_model *model, const char *id, const char *consumer_id,
                               const uint8_t mac[32], int64_t expires_wall, const char *name)
 {
-    const struct batch *consumers = &model->loading.consumers;
-
     if (model->consumers.count == 0)
-        kg_pmap_fill(&model->consumers, consumers->items, consumers->count);
+        fill_consumers(model);
     struct kg_consumer_record *consumer = owner_of_next(model, consumer_id);
     KG_ASSERT(consumer != NULL && model->credentials.count == 0);
     struct kg_credential_record *credential = kg_credential_record_new(id, consumer, mac, expires_wall, name);
@@ -411,8 +440,8 @@ void kg_model_load_end(struct kg_model *model)
 {
     struct batch *consumers = &model->loading.consumers, *credentials = &model->loading.credentials;
 
-    if (model->consumers.count == 0)
-        kg_pmap_fill(&model->consumers, consumers->items, consumers->count);
+    if (model->consumers.count == 0 && consumers->count > 0)
+        fill_consumers(model);
     if (credentials->count > 0) {
         kg_pmap_fill(&model->credentials, credentials->items, credentials->count);
         kg_pmap_fill(&model->credentials_by_mac, credentials->items, credentials->count);
@@ -600,5 +629,10 @@ struct kg_snapshot *kg_model_snapshot(struct kg_model *model)
     if (!model->routing)
         model->routing = kg_routing_new(&model->services, &model->routes, &model->plugins, &model->pools,
                                         &model->certificates);
-    return kg_snapshot_new(model->routing, &model->credentials_by_mac, &model->certificates);
+    const struct kg_snapshot_maps maps = {
+        .credentials_by_mac = &model->credentials_by_mac,
+        .consumers = &model->consumers,
+        .usernames = &model->usernames,
+    };
+    return kg_snapshot_new(model->routing, &maps, &model->certificates);
 }

@@ -270,3 +270,26 @@ void kg_records_release(void *value)
 
 const struct kg_pmap_type kg_records_by_id = { record_id, kg_pmap_hash_text, kg_pmap_same_text,
                                                kg_records_retain, kg_records_release };
+
+static void append(void *ctx, void *value)
+{
+    struct kg_records *records = ctx;
+
+    records->items[records->count++] = value;
+}
+
+static int older_first(const void *left, const void *right)
+{
+    const struct kg_record *a = *(struct kg_record *const *)left, *b = *(struct kg_record *const *)right;
+
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+struct kg_records kg_records_in_order(const struct kg_pmap *map)
+{
+    struct kg_records records = { kg_calloc(map->count, sizeof(struct kg_record *)), 0 };
+
+    kg_pmap_each(map, append, &records);
+    qsort(records.items, records.count, sizeof(*records.items), older_first);
+    return records;
+}

@@ -34,6 +34,7 @@ struct kg_credential_record {
 
 /* Maps of them: by id, and credentials by MAC as well. Keys are NUL-terminated ids or 32 bytes of MAC. */
 extern const struct kg_pmap_type kg_consumers_by_id;
+extern const struct kg_pmap_type kg_consumers_by_username; /* the key is a struct kg_slice */
 extern const struct kg_pmap_type kg_credentials_by_id;
 extern const struct kg_pmap_type kg_credentials_by_mac;
 
@@ -118,6 +119,14 @@ struct kg_upstream_record {
     size_t slots;
     struct kg_pool *pool; /* pools.c */
 };
+
+/* All records of a map as an array, in the order in which the model first saw them; the caller frees items.
+ */
+struct kg_records {
+    struct kg_record **items;
+    size_t count;
+};
+struct kg_records kg_records_in_order(const struct kg_pmap *map);
 
 /* By id, for all of them; and what a map of some of them by another key does with each. */
 extern const struct kg_pmap_type kg_records_by_id;

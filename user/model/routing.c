@@ -4,48 +4,21 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "model/names.h"
+#include "model/plugin_scopes.h"
 #include "model/records.h"
 
 #include <stdlib.h>
 
 struct kg_routing_parts {
-    struct kg_arena arena;  /* services, routes, uses of plugins */
-    struct kg_pmap plugins; /* the version whose compiled configs the uses point at */
-    struct kg_pmap routes;  /* the version whose regexes the router points at */
-    struct kg_pmap secured; /* what the services' `tls` point into */
+    struct kg_arena arena;           /* services, routes, uses of plugins */
+    struct kg_pmap plugins;          /* the version whose compiled configs the uses point at */
+    struct kg_pmap routes;           /* the version whose regexes the router points at */
+    struct kg_pmap consumer_plugins; /* by the consumer's id; they lie in the arena */
+    struct kg_pmap secured;          /* what the services' `tls` point into */
     /* All upstreams' balancers, oldest first, then those that services have besides: one reference each. */
     struct kg_balancer_record **balancers;
     size_t balancer_count, balancer_room, upstream_count;
 };
-
-/* All values of a map as an array, in the order in which the model first saw them. */
-struct records {
-    struct kg_record **items;
-    size_t count;
-};
-
-static void append(void *ctx, void *value)
-{
-    struct records *records = ctx;
-
-    records->items[records->count++] = value;
-}
-
-static int older_first(const void *left, const void *right)
-{
-    const struct kg_record *a = *(struct kg_record *const *)left, *b = *(struct kg_record *const *)right;
-
-    return (a->order > b->order) - (a->order < b->order);
-}
-
-static struct records in_order(const struct kg_pmap *map)
-{
-    struct records records = { kg_calloc(map->count, sizeof(struct kg_record *)), 0 };
-
-    kg_pmap_each(map, append, &records);
-    qsort(records.items, records.count, sizeof(*records.items), older_first);
-    return records;
-}
 
 static void keep_balancer(struct kg_routing_parts *parts, struct kg_balancer_record *balancer)
 {
@@ -58,7 +31,7 @@ static void keep_balancer(struct kg_routing_parts *parts, struct kg_balancer_rec
 
 static void build_upstreams(struct kg_routing_parts *parts, struct kg_pools *pools)
 {
-    struct records records = in_order(&pools->upstreams);
+    struct kg_records records = kg_records_in_order(&pools->upstreams);
 
     for (size_t i = 0; i < records.count; i++)
         keep_balancer(parts, kg_pools_balancer(pools, (struct kg_upstream_record *)records.items[i], false));
@@ -127,104 +100,18 @@ static const struct kg_service *build_service(struct kg_routing_parts *parts,
 static void build_services(struct kg_routing_parts *parts, const struct kg_pmap *services,
                            struct kg_pools *pools, struct kg_certificates *certificates)
 {
-    struct records records = in_order(services);
+    struct kg_records records = kg_records_in_order(services);
 
     for (size_t i = 0; i < records.count; i++) {
         struct kg_service_record *service = (struct kg_service_record *)records.items[i];
-        service->plugins = NULL;
         service->built = service->enabled ? build_service(parts, service, pools, certificates) : NULL;
     }
     free(records.items);
 }
 
-/* Hangs each plugin that is switched on under its route, else its service, else under the whole gateway. */
-static void hang_plugins(const struct kg_pmap *services, const struct kg_pmap *routes,
-                         const struct kg_pmap *plugins, struct kg_plugin_record **global)
-{
-    struct records records = in_order(plugins);
-
-    for (size_t i = 0; i < records.count; i++) {
-        struct kg_plugin_record *plugin = (struct kg_plugin_record *)records.items[i];
-        struct kg_route_record *route = kg_pmap_find(routes, plugin->route_id);
-        struct kg_service_record *service = kg_pmap_find(services, plugin->service_id);
-        struct kg_plugin_record **under = global;
-        /* A consumer is known only after authentication: those instances are not a route's own. */
-        if (!plugin->enabled || plugin->consumer_id[0] != '\0')
-            continue;
-        if (plugin->route_id[0] != '\0')
-            under = route ? &route->plugins : NULL;
-        else if (plugin->service_id[0] != '\0')
-            under = service ? &service->plugins : NULL;
-        if (!under)
-            continue;
-        plugin->next_same = *under;
-        *under = plugin;
-    }
-    free(records.items);
-}
-
-/* As Kong does: route+service, then route, then service, then global. */
-static unsigned specificity(const struct kg_plugin_record *plugin)
-{
-    return (plugin->route_id[0] != '\0') * 2u + (plugin->service_id[0] != '\0');
-}
-
-/* The instances that win on one route so far, one for each type. */
-struct winners {
-    const struct kg_plugin_record **items;
-    size_t count, cap;
-};
-
-static void compete(struct winners *winners, const struct kg_plugin_record *chain, const char *service_id)
-{
-    for (; chain; chain = chain->next_same) {
-        size_t at = 0;
-        if (chain->service_id[0] != '\0' && strcmp(chain->service_id, service_id) != 0)
-            continue;
-        while (at < winners->count && winners->items[at]->type != chain->type)
-            at++;
-        if (at < winners->count) {
-            if (specificity(chain) > specificity(winners->items[at]))
-                winners->items[at] = chain;
-            continue;
-        }
-        if (winners->count == winners->cap) {
-            winners->cap = winners->cap ? winners->cap * 2 : 8;
-            winners->items = kg_realloc(winners->items, winners->cap, sizeof(*winners->items));
-        }
-        winners->items[winners->count++] = chain;
-    }
-}
-
-static int runs_first(const void *left, const void *right)
-{
-    const struct kg_plugin_type *a = (*(const struct kg_plugin_record *const *)left)->type;
-    const struct kg_plugin_type *b = (*(const struct kg_plugin_record *const *)right)->type;
-
-    return a->priority != b->priority ? (a->priority < b->priority) - (a->priority > b->priority)
-                                      : strcmp(a->name, b->name);
-}
-
-static void attach_plugins(struct kg_arena *arena, struct kg_route *route, struct winners *winners)
-{
-    struct kg_plugin_use *uses = kg_arena_calloc(arena, winners->count, sizeof(*uses));
-
-    if (winners->count > 0)
-        qsort(winners->items, winners->count, sizeof(*winners->items), runs_first);
-    for (size_t i = 0; i < winners->count; i++) {
-        uses[i].type = winners->items[i]->type;
-        uses[i].config = winners->items[i]->config;
-        uses[i].not_http = winners->items[i]->not_http;
-        uses[i].not_https = winners->items[i]->not_https;
-        memcpy(uses[i].id, winners->items[i]->record.id, sizeof(uses[i].id));
-    }
-    route->plugins = uses;
-    route->plugin_count = winners->count;
-}
-
 static const struct kg_route *build_route(struct kg_arena *arena, const struct kg_route_record *record,
                                           const struct kg_service_record *service,
-                                          const struct kg_plugin_record *global, struct winners *winners)
+                                          struct kg_plugin_scopes *scopes)
 {
     struct kg_route *route = kg_arena_calloc(arena, 1, sizeof(*route));
 
@@ -235,11 +122,7 @@ static const struct kg_route *build_route(struct kg_arena *arena, const struct k
     route->preserve_host = record->preserve_host;
     route->https_only = record->https_only;
     route->https_redirect_status = record->https_redirect_status;
-    winners->count = 0;
-    compete(winners, record->plugins, record->service_id);
-    compete(winners, service ? service->plugins : NULL, record->service_id);
-    compete(winners, global, record->service_id);
-    attach_plugins(arena, route, winners);
+    kg_plugin_scopes_apply(scopes, arena, record, service, route);
     return route;
 }
 
@@ -268,11 +151,10 @@ bool kg_route_record_is_served(const struct kg_route_record *record, const struc
     return record->service_id[0] == '\0' || (service && service->enabled);
 }
 
-static size_t build_routes(struct kg_arena *arena, const struct records *routes,
-                           const struct kg_pmap *services, const struct kg_plugin_record *global,
+static size_t build_routes(struct kg_arena *arena, const struct kg_records *routes,
+                           const struct kg_pmap *services, struct kg_plugin_scopes *scopes,
                            struct kg_route_spec *specs)
 {
-    struct winners winners = { 0 };
     size_t count = 0;
 
     for (size_t i = 0; i < routes->count; i++) {
@@ -280,9 +162,8 @@ static size_t build_routes(struct kg_arena *arena, const struct records *routes,
         const struct kg_service_record *service = kg_pmap_find(services, record->service_id);
         if (!kg_route_record_is_served(record, service))
             continue;
-        specs[count++] = kg_route_record_spec(record, build_route(arena, record, service, global, &winners));
+        specs[count++] = kg_route_record_spec(record, build_route(arena, record, service, scopes));
     }
-    free(winners.items);
     return count;
 }
 
@@ -291,22 +172,21 @@ struct kg_routing *kg_routing_new(const struct kg_pmap *services, const struct k
                                   struct kg_certificates *certificates)
 {
     struct kg_routing *routing = kg_calloc(1, sizeof(*routing));
-    struct kg_plugin_record *global = NULL;
-    struct records ordered = in_order(routes);
+    struct kg_plugin_scopes scopes;
+    struct kg_records ordered = kg_records_in_order(routes);
     struct kg_route_spec *specs = kg_calloc(ordered.count, sizeof(*specs));
 
     routing->refs = 1;
     routing->parts = kg_calloc(1, sizeof(*routing->parts));
     routing->parts->plugins = kg_pmap_share(plugins);
     routing->parts->routes = kg_pmap_share(routes);
-    for (size_t i = 0; i < ordered.count; i++)
-        ((struct kg_route_record *)ordered.items[i])->plugins = NULL;
     kg_certificates_begin(certificates);
     build_upstreams(routing->parts, pools);
     build_services(routing->parts, services, pools, certificates);
     routing->parts->secured = kg_certificates_end(certificates);
-    hang_plugins(services, routes, plugins, &global);
-    size_t count = build_routes(&routing->parts->arena, &ordered, services, global, specs);
+    kg_plugin_scopes_begin(&scopes, services, routes, plugins);
+    size_t count = build_routes(&routing->parts->arena, &ordered, services, &scopes, specs);
+    kg_plugin_scopes_end(&scopes, &routing->parts->arena, &routing->parts->consumer_plugins);
     routing->router = kg_router_new(specs, count);
     free(specs);
     free(ordered.items);
@@ -322,12 +202,19 @@ void kg_routing_release(struct kg_routing *routing)
     kg_pmap_free(&routing->parts->plugins);
     kg_pmap_free(&routing->parts->routes);
     kg_pmap_free(&routing->parts->secured);
+    kg_pmap_free(&routing->parts->consumer_plugins);
     for (size_t i = 0; i < routing->parts->balancer_count; i++)
         kg_balancer_record_release(routing->parts->balancers[i]);
     free(routing->parts->balancers);
     kg_arena_free(&routing->parts->arena);
     free(routing->parts);
     free(routing);
+}
+
+const struct kg_consumer_plugins *kg_routing_consumer_plugins(const struct kg_routing *routing,
+                                                              const char *consumer_id)
+{
+    return kg_pmap_find(&routing->parts->consumer_plugins, consumer_id);
 }
 
 void kg_routing_each_balancer(const struct kg_routing *routing,

@@ -29,8 +29,18 @@ void kg_routing_release(struct kg_routing *routing);
 void kg_routing_each_balancer(const struct kg_routing *routing,
                               void (*visit)(void *ctx, const struct kg_balancer *balancer), void *ctx);
 
-/* A snapshot of a routing and of versions of the credentials and certificates, all of which it shares. */
-struct kg_snapshot *kg_snapshot_new(struct kg_routing *routing, const struct kg_pmap *credentials_by_mac,
+/* The plugins that are for the consumer with this id, or NULL. Any thread. */
+const struct kg_consumer_plugins *kg_routing_consumer_plugins(const struct kg_routing *routing,
+                                                              const char *consumer_id);
+
+/* What a snapshot takes of a model's maps, as they are now. */
+struct kg_snapshot_maps {
+    const struct kg_pmap *credentials_by_mac;
+    const struct kg_pmap *consumers, *usernames; /* by id; by kg_consumers_by_username */
+};
+
+/* A snapshot of a routing and of versions of the maps and certificates, all of which it shares. */
+struct kg_snapshot *kg_snapshot_new(struct kg_routing *routing, const struct kg_snapshot_maps *maps,
                                     const struct kg_certificates *certificates);
 
 /* What the router is given of a route. */

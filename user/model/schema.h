@@ -173,6 +173,7 @@ json_t *kg_problem_schema(json_t *violations);
 struct kg_plugin_type {
     const char *name;
     int priority;                  /* Kong's; the higher runs first */
+    int unscoped_priority;         /* of an instance that is for no consumer alone; 0: the same */
     const struct kg_field *config; /* ended by a NULL name */
     bool no_consumer;              /* may not be scoped to a consumer */
     /* A checked config into what the policy reads per request. Called on the control thread; aborts on no

@@ -12,6 +12,7 @@
 struct kg_snapshot {
     struct kg_routing *routing;
     struct kg_pmap credentials; /* by MAC */
+    struct kg_pmap consumers, usernames;
     struct kg_pmap certificates, server_names;
     /* Written by its worker alone, each on a line of its own. */
     struct hold {
@@ -19,7 +20,7 @@ struct kg_snapshot {
     } holds[KG_WORKERS_MAX];
 };
 
-struct kg_snapshot *kg_snapshot_new(struct kg_routing *routing, const struct kg_pmap *credentials_by_mac,
+struct kg_snapshot *kg_snapshot_new(struct kg_routing *routing, const struct kg_snapshot_maps *maps,
                                     const struct kg_certificates *certificates)
 {
     struct kg_snapshot *snapshot = aligned_alloc(CACHE_LINE, sizeof(*snapshot));
@@ -28,7 +29,9 @@ struct kg_snapshot *kg_snapshot_new(struct kg_routing *routing, const struct kg_
     memset(snapshot, 0, sizeof(*snapshot));
     routing->refs++;
     snapshot->routing = routing;
-    snapshot->credentials = kg_pmap_share(credentials_by_mac);
+    snapshot->credentials = kg_pmap_share(maps->credentials_by_mac);
+    snapshot->consumers = kg_pmap_share(maps->consumers);
+    snapshot->usernames = kg_pmap_share(maps->usernames);
     snapshot->certificates = kg_pmap_share(&certificates->certificates);
     snapshot->server_names = kg_pmap_share(&certificates->names);
     return snapshot;
@@ -51,6 +54,27 @@ const struct kg_credential *kg_snapshot_credential(const struct kg_snapshot *sna
     const struct kg_credential_record *found = kg_pmap_find(&snapshot->credentials, mac);
 
     return found ? &found->pub : NULL;
+}
+
+const struct kg_consumer *kg_snapshot_consumer(const struct kg_snapshot *snapshot, struct kg_slice name)
+{
+    const struct kg_consumer_record *found = NULL;
+    char id[KG_UUID_TEXT];
+
+    if (kg_uuid_valid(name)) {
+        memcpy(id, name.ptr, name.len);
+        id[name.len] = '\0';
+        found = kg_pmap_find(&snapshot->consumers, id);
+    }
+    if (!found)
+        found = kg_pmap_find(&snapshot->usernames, &name);
+    return found ? &found->pub : NULL;
+}
+
+const struct kg_consumer_plugins *kg_snapshot_consumer_plugins(const struct kg_snapshot *snapshot,
+                                                               const struct kg_consumer *consumer)
+{
+    return kg_routing_consumer_plugins(snapshot->routing, consumer->id);
 }
 
 const struct kg_tls_identity *kg_snapshot_certificate(const struct kg_snapshot *snapshot,
@@ -94,6 +118,8 @@ void kg_snapshot_free(struct kg_snapshot *snapshot)
         return;
     kg_pmap_free(&snapshot->server_names);
     kg_pmap_free(&snapshot->certificates);
+    kg_pmap_free(&snapshot->usernames);
+    kg_pmap_free(&snapshot->consumers);
     kg_pmap_free(&snapshot->credentials);
     kg_routing_release(snapshot->routing);
     free(snapshot);

@@ -42,8 +42,31 @@ struct kg_service {
 struct kg_plugin_use {
     const struct kg_plugin_type *type;
     const void *config;       /* what type->compile made */
+    int priority;             /* the higher runs first */
+    unsigned rank;            /* of its scope: of two of one type and priority the higher runs */
     bool not_http, not_https; /* its protocols leave this one out */
     char id[KG_UUID_TEXT];
+};
+
+/* Negative when `a` runs before `b`; 0 when they are of one type and only one of them runs. */
+static inline int kg_plugin_use_order(const struct kg_plugin_use *a, const struct kg_plugin_use *b)
+{
+    if (a->priority != b->priority)
+        return a->priority > b->priority ? -1 : 1;
+    return strcmp(a->type->name, b->type->name);
+}
+
+/* One that is for a consumer's requests alone. */
+struct kg_scoped_use {
+    struct kg_plugin_use use;
+    char route_id[KG_UUID_TEXT], service_id[KG_UUID_TEXT]; /* empty: any */
+};
+
+/* All that are for one consumer, in the order in which they run; of one type the higher rank first. */
+struct kg_consumer_plugins {
+    char consumer_id[KG_UUID_TEXT];
+    const struct kg_scoped_use *uses;
+    size_t count;
 };
 
 struct kg_route {
@@ -100,6 +123,13 @@ bool kg_snapshot_route(const struct kg_snapshot *snapshot, const struct kg_route
 /* The credential with this MAC or NULL; does not look at its expiry. Cost does not depend on hit or miss.
  * Worker threads. */
 const struct kg_credential *kg_snapshot_credential(const struct kg_snapshot *snapshot, const uint8_t mac[32]);
+
+/* The consumer with this id or, else, this username; NULL when there is none. Worker threads. */
+const struct kg_consumer *kg_snapshot_consumer(const struct kg_snapshot *snapshot, struct kg_slice name);
+
+/* The plugins that are for this consumer, or NULL. Worker threads. */
+const struct kg_consumer_plugins *kg_snapshot_consumer_plugins(const struct kg_snapshot *snapshot,
+                                                               const struct kg_consumer *consumer);
 
 /*
  * The certificate for a server name (lower case; may be empty): the SNI entity that is equal to it, else the

@@ -102,7 +102,17 @@ bool kg_policies_run(struct kg_policy_request *request);
 
 /* Answers with this status and message: always false, to be returned. */
 bool kg_policy_answer(struct kg_policy_request *request, unsigned status, struct kg_slice message);
-/* The same, 500, where something is missing that is no fault of the client. */
+/* Whether a credential has been found already: where `anonymous` is set, the next one is not asked for. */
+static inline bool kg_policy_has_credential(const struct kg_policy_request *request)
+{
+    return request->principal.credential_id.len > 0;
+}
+/*
+ * Instead of a refusal for want of a good credential: goes on as the consumer with this id or username. False
+ * with a 500 when there is none. What was refused is forgotten; that a wrong key was shown is not.
+ */
+bool kg_policy_go_anonymous(struct kg_policy_request *request, struct kg_slice name);
+/* 500, for what is no fault of the client. */
 bool kg_policy_fail(struct kg_policy_request *request);
 
 #endif

@@ -31,8 +31,12 @@ static void release(void *compiled)
 }
 
 static const struct kg_field fields[] = { { .name = "tag", .type = KG_F_STRING }, { 0 } };
-static const struct kg_plugin_type early = { "early", 200, fields, false, compile, release };
-static const struct kg_plugin_type late = { "late", 100, fields, false, compile, release };
+static const struct kg_plugin_type early = {
+    .name = "early", .priority = 200, .config = fields, .compile = compile, .release = release
+};
+static const struct kg_plugin_type late = {
+    .name = "late", .priority = 100, .config = fields, .compile = compile, .release = release
+};
 
 /* ---- slots ---- */
 
