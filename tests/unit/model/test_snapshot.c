@@ -296,6 +296,8 @@ static void loaded_keys_are_like_those_that_were_put(void **state)
     assert_slice(key_in(loaded, 2)->consumer->username, "alice");
     assert_slice(key_in(loaded, 3)->consumer->username, "carol");
     assert_slice(key_in(loaded, 4)->consumer->custom_id, "bob-42");
+    assert_ptr_equal(kg_snapshot_consumer(loaded, KG_SLICE("carol")), key_in(loaded, 3)->consumer);
+    assert_non_null(kg_snapshot_consumer(loaded, KG_SLICE(ID(22))));
     put_key(model, ID(35), ID(22), 5, 0);
     kg_model_put_consumer(model, ID(21), "alicia", NULL);
     kg_model_remove(model, KG_KEYAUTH_CREDENTIALS, ID(31));
