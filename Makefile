@@ -47,7 +47,7 @@ UNIT_BINS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(UNIT_SRCS))
 BPF_TEST_BINS := $(patsubst tests/bpf/%.c,$(BUILD)/bpf-test/%,$(sort $(wildcard tests/bpf/test_*.c)))
 FAULT_OBJS = $(call obj,$(sort $(wildcard tests/fault/*.c)))
 FAULT_BIN := $(BUILD)/fault/test_fault
-BENCH_BINS := $(BUILD)/bench/relay $(BUILD)/bench/fill_keys
+BENCH_BINS := $(BUILD)/bench/relay $(BUILD)/bench/fill_keys $(BUILD)/bench/policies
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_LIB_SRCS := $(wildcard user/base/*.c user/http/*.c) user/proxy/path.c
 

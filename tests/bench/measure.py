@@ -12,6 +12,7 @@ import socket
 import ssl
 import statistics
 import struct
+import subprocess
 
 import figures
 import handshakes
@@ -46,7 +47,7 @@ LOADS = {
 IDLE = "idle"
 TOGETHER = [{"routes_1", "routes_10000"}, {"keys_10000", "keys_1000000"}]  # compared with each other, so measured in the same rounds
 
-UNITS = {"cpu_us_per_request": "us", "requests_per_second": "1/s", "p50_ms": "ms", "p99_ms": "ms",
+UNITS = {"cpu_us_per_request": "us", "added_cpu_us": "us", "requests_per_second": "1/s", "p50_ms": "ms", "p99_ms": "ms",
          "rss_bytes_per_connection": "bytes"}
 
 # case, other subject (or case of keygate), metric, at most
@@ -63,6 +64,8 @@ TARGETS = [
     *((case, "nginx", "p99_ms", 1.00) for case in LOADS if "nginx" in LOADS[case].subjects),
 ]
 IDLE_TARGET = 1024
+# What each policy adds to a request, in microseconds, at most. Measured by policies.c.
+POLICIES = {"policy_key_auth": 0.6}
 
 
 class Bench:
@@ -155,6 +158,18 @@ class Bench:
                 figures.keep(self.samples, IDLE, subject, {"rss_bytes_per_connection": max(grown, 0) / count})
 
 
+    def measure_policies(self, names, keys):
+        say(f"bench: {' and '.join(names)}: {keys} keys, {self.rounds} rounds")
+        done = subprocess.run([f"{self.world.build}/bench/policies", str(keys), str(self.rounds)], stdout=subprocess.PIPE,
+                              text=True, check=False)
+        if done.returncode != 0:
+            raise Failed(f"policies ended with {done.returncode}")
+        for line in done.stdout.splitlines():
+            name, added = line.split()
+            if f"policy_{name}" in names:
+                figures.keep(self.samples, f"policy_{name}", "keygate", {"added_cpu_us": float(added)})
+
+
 def open_clients(port, count, keys):
     clients = []
     for index in range(count):
@@ -176,11 +191,18 @@ def table(samples):
     yield "| case | subject | CPU µs/request | requests/s | p50 ms | p99 ms | CPU busy |"
     yield "|---|---|---|---|---|---|---|"
     for (case, subject), metrics in samples.items():
-        if case == IDLE:
+        if case == IDLE or case in POLICIES:
             continue
         cells = [figures.spread(values) for values in metrics.values()]
         busy = statistics.median(metrics["cpu_us_per_request"]) * statistics.median(metrics["requests_per_second"]) / 1e4
         yield f"| {case} | {subject} | {' | '.join(cells)} | {busy:.0f} % |"
+    policies = [(case, metrics) for (case, _), metrics in samples.items() if case in POLICIES]
+    if policies:
+        yield ""
+        yield "| case | CPU µs added to a request |"
+        yield "|---|---|"
+    for case, metrics in policies:
+        yield f"| {case} | {figures.spread(metrics['added_cpu_us'])} |"
     idle = {subject: metrics for (case, subject), metrics in samples.items() if case == IDLE}
     if idle:
         yield ""
@@ -203,6 +225,10 @@ def targets(samples):
     if (IDLE, "keygate") in samples:
         size = statistics.median(samples[IDLE, "keygate"]["rss_bytes_per_connection"])
         rows.append((IDLE, "rss_bytes_per_connection", "-", f"{size:.0f}", str(IDLE_TARGET), size <= IDLE_TARGET))
+    for case, limit in POLICIES.items():
+        if (case, "keygate") in samples:
+            added = statistics.median(samples[case, "keygate"]["added_cpu_us"])
+            rows.append((case, "added_cpu_us", "-", f"{added:.2f}", f"{limit:.2f}", added <= limit))
     yield "| case | metric | keygate against | ratio | at most | |"
     yield "|---|---|---|---|---|---|"
     for *cells, good in rows:
@@ -210,7 +236,7 @@ def targets(samples):
 
 
 def groups(names):
-    left = [name for name in names if name != IDLE]
+    left = [name for name in names if name in LOADS]
     while left:
         group = next((group for group in TOGETHER if left[0] in group), {left[0]})
         yield [name for name in left if name in group]
@@ -218,17 +244,21 @@ def groups(names):
 
 
 def run(build, folder):
-    rounds, seconds, cases = number("BENCH_ROUNDS", 5), number("BENCH_SECONDS", 1), figures.chosen_cases([*LOADS, IDLE])
+    rounds, seconds, cases = number("BENCH_ROUNDS", 5), number("BENCH_SECONDS", 1), figures.chosen_cases([*LOADS, *POLICIES, IDLE])
     files = figures.take_place()
     # HAProxy wants two descriptors for each client it may have.
     clients = min(10000, files * 2 // 5)
-    world = World(folder, build, files, number("BENCH_KEYS", 10000), number("BENCH_MANY_KEYS", 1000000),
+    many = number("BENCH_MANY_KEYS", 1000000)
+    world = World(folder, build, files, number("BENCH_KEYS", 10000), many,
                   number("BENCH_ROUTES", 10000, 2), clients)
     bench = Bench(world, seconds, rounds)
     try:
         world.start_upstream()
         for names in groups(cases):
             bench.measure(names)
+        policies = [name for name in cases if name in POLICIES]
+        if policies:
+            bench.measure_policies(policies, many)
         if IDLE in cases:
             bench.measure_idle()
     finally:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause
 # The benchmark itself: short runs of it give figures of the promised form, and it leaves nothing behind.
-# shellcheck disable=SC2154 # bats sets status, output and lines
+# shellcheck disable=SC2030,SC2031,SC2154 # bats sets status, output and lines; each test has an environment of its own
 
 load helper
 
@@ -46,6 +46,16 @@ in_round()
     holds 'all(.[]; .case == "get_64" and .min > 0 and .min <= .median and .median <= .max)' "$figures"
     holds '([.[] | [.subject, .metric]] | sort) == ([["keygate", "nginx", "haproxy", "relay"],
         ["cpu_us_per_request", "requests_per_second", "p50_ms", "p99_ms"]] | [combinations] | sort)' "$figures"
+    nothing_left
+}
+
+@test "what a policy adds to a request is measured by itself" {
+    export BENCH_CASES=policy_key_auth BENCH_MANY_KEYS=200 BENCH_ROUNDS=2
+    run --separate-stderr bench
+    echo "$stderr"
+    [[ $status -eq 0 ]]
+    like '\| policy_key_auth \| added_cpu_us \| - \| [0-9.]+ \| 0\.60 \| (met|missed) \|' "$output"
+    holds '[.[] | [.case, .subject, .metric, .unit]] == [["policy_key_auth", "keygate", "added_cpu_us", "us"]]' "$(<"$BENCH_OUT")"
     nothing_left
 }
 

@@ -73,9 +73,11 @@ static const void *find_colliding(const struct kg_pmap *map, const struct kg_pma
 void *kg_pmap_find(const struct kg_pmap *map, const void *key)
 {
     const struct kg_pmap_node *node = map->root;
-    uint64_t hash = map->type->hash(key);
     unsigned index;
 
+    if (!node) /* the key need not even be in a cache */
+        return NULL;
+    uint64_t hash = map->type->hash(key);
     for (unsigned shift = 0; node; shift += BITS) {
         if (shift >= HASH_BITS)
             return find_colliding(map, node, key, &index) ? node->slots[index] : NULL;

@@ -87,12 +87,13 @@ struct kg_consumer {
     uint32_t slot;                       /* into consumer_stats */
 };
 
+/* What a request asks for stands in front, in as few cache lines as it can. */
 struct kg_credential {
-    char id[KG_UUID_TEXT];
-    struct kg_slice name; /* empty: it has none */
-    const struct kg_consumer *consumer;
     uint8_t mac[32];      /* HMAC-SHA-256 of the key under the store's index key */
     int64_t expires_wall; /* seconds since 1970; 0 = never */
+    const struct kg_consumer *consumer;
+    struct kg_slice name; /* empty: it has none */
+    char id[KG_UUID_TEXT];
 };
 
 struct kg_regex_scratch; /* regex.h */

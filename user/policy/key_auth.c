@@ -302,11 +302,13 @@ static bool judge(const struct key_auth *config, struct kg_policy_request *reque
 
     if (!is_valid(credential, request->now_wall))
         return refuse(config, request, KG_SLICE("Unauthorized"), KG_SIGNAL_WRONG_KEY);
+    /* Not by its NUL, which would have to be fetched from memory. */
+    struct kg_slice id = kg_slice_of(credential->id, KG_UUID_TEXT - 1);
     request->principal = (struct kg_principal){
         .consumer = credential->consumer,
         .key = credential,
-        .credential_id = kg_slice_str(credential->id),
-        .credential_identifier = credential->name.len ? credential->name : kg_slice_str(credential->id),
+        .credential_id = id,
+        .credential_identifier = credential->name.len ? credential->name : id,
     };
     return true;
 }

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What each policy adds to a request: the CPU time of a whole pass over a route's plugins with it, less that
+ * of the same requests without it. Consumers and keys by the million, taken at random, so that what is looked
+ * up is seldom in a cache. Usage: policies KEYS ROUNDS; a line "NAME MICROSECONDS" for each policy and round.
+ */
+#include "model/model.h"
+#include "policy/policy.h"
+
+#include "base/mem.h"
+#include "base/prng.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define REQUESTS 200000
+#define KEY_LEN  32
+#define UP_ROOM  4096
+#define QUERY    131072
+
+/* A policy, and what goes before it that is not its own cost. */
+struct row {
+    const char *name;
+    const char *before; /* JSON of a plugin, or NULL */
+    const char *plugin;
+};
+
+static const struct row rows[] = {
+    { "key_auth", NULL, "{\"name\":\"key-auth\"}" },
+};
+
+#define KEY_AUTH rows[0].plugin
+
+struct bench {
+    struct kg_prng prng;
+    struct kg_key_hasher *hasher;
+    struct kg_model *model;
+    struct kg_snapshot *snapshot;
+    char (*keys)[KEY_LEN + 1];
+    size_t count;
+    char *up, *down, *scratch;
+};
+
+static void fail(const char *why)
+{
+    fprintf(stderr, "policies: %s\n", why);
+    exit(EXIT_FAILURE);
+}
+
+static void put(struct bench *bench, enum kg_entity_id entity, const char *json)
+{
+    json_error_t error;
+    json_t *input = json_loads(json, 0, &error), *object = NULL, *problem = NULL;
+
+    if (!input || kg_schema_apply(&kg_entities[entity], KG_WRITE_CREATE, input, NULL, &object, &problem) < 0)
+        fail("an entity is not as the schema wants it");
+    kg_model_put(bench->model, entity, object);
+    json_decref(input);
+    json_decref(object);
+}
+
+static void make_key(struct bench *bench, char key[KEY_LEN + 1])
+{
+    struct kg_writer w = kg_writer_of(key, KEY_LEN);
+    uint64_t words[2] = { kg_prng_next(&bench->prng), kg_prng_next(&bench->prng) };
+
+    kg_put_hex_bytes(&w, (const uint8_t *)words, sizeof(words));
+}
+
+static void fill(struct bench *bench)
+{
+    static const uint8_t index_key[32] = { 1 };
+    char id[KG_UUID_TEXT], name[32];
+    uint8_t mac[32];
+
+    kg_mem_load_begin();
+    kg_prng_seed(&bench->prng);
+    bench->hasher = kg_key_hasher_new(index_key);
+    bench->model = kg_model_new(NULL);
+    bench->keys = kg_calloc(bench->count, sizeof(*bench->keys));
+    for (size_t i = 0; i < bench->count; i++) {
+        snprintf(id, sizeof(id), "00000000-0000-4000-8000-%012x", (unsigned)i);
+        snprintf(name, sizeof(name), "u%zu", i);
+        kg_model_load_consumer(bench->model, id, name, NULL);
+    }
+    for (size_t i = 0; i < bench->count; i++) {
+        snprintf(id, sizeof(id), "00000000-0000-4000-8000-%012x", (unsigned)i);
+        make_key(bench, bench->keys[i]);
+        kg_key_hasher_mac(bench->hasher, kg_slice_of(bench->keys[i], KEY_LEN), mac);
+        kg_model_load_credential(bench->model, id, id, mac, 0, NULL);
+    }
+    kg_model_load_end(bench->model);
+    kg_mem_load_end();
+    put(bench, KG_SERVICES, "{\"name\":\"up\",\"host\":\"127.0.0.1\"}");
+}
+
+/* A route of its own, with these plugins. */
+static const struct kg_route *set_route(struct bench *bench, const char *before, const char *plugin)
+{
+    const char *plugins[] = { before, plugin };
+    struct kg_route_query query = { .method = KG_SLICE("GET"), .path = KG_SLICE("/") };
+    struct kg_match match;
+
+    kg_snapshot_free(bench->snapshot);
+    for (unsigned i = 0; i < 2; i++) {
+        char id[KG_UUID_TEXT];
+
+        snprintf(id, sizeof(id), "00000000-0000-4000-8000-00000000000%u", i);
+        kg_model_remove(bench->model, KG_PLUGINS, id);
+        if (!plugins[i])
+            continue;
+        char json[512];
+        snprintf(json, sizeof(json), "{\"id\":\"%s\",%s", id, plugins[i] + 1);
+        put(bench, KG_PLUGINS, json);
+    }
+    bench->snapshot = kg_model_snapshot(bench->model);
+    if (!kg_snapshot_route(bench->snapshot, &query, &match))
+        fail("there is no route");
+    return match.route;
+}
+
+static void pass(struct bench *bench, const struct kg_route *route, const char *key)
+{
+    static const struct kg_head_limits limits = { .line = 8192, .bytes = 32768, .headers = 100 };
+    static const struct kg_addr address = { .family = 4, .bytes = { 127, 0, 0, 1 } };
+    static struct kg_head head;
+    char text[256];
+    int len = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: bench\r\napikey: %s\r\n\r\n", key);
+    struct kg_framing framing;
+    struct kg_target target;
+    const char *why;
+
+    if (kg_head_parse_request(kg_slice_of(text, (size_t)len), &limits, &head, &why) != len ||
+        kg_framing_request(&head, &framing, &why) || kg_target_parse(&head, framing.host, &target, &why))
+        fail("the request is not understood");
+    struct kg_writer scratch = kg_writer_of(bench->scratch, QUERY);
+    struct kg_policy_request request = {
+        .snapshot = bench->snapshot,
+        .route = route,
+        .hasher = bench->hasher,
+        .head = &head,
+        .framing = &framing,
+        .target = &target,
+        .path = target.path,
+        .address = &address,
+        .id = KG_SLICE("0123456789abcdef0123456789abcdef"),
+        .now_wall = time(NULL),
+        .scratch = &scratch,
+        .to_upstream = kg_writer_of(bench->up, UP_ROOM),
+        .to_client = kg_writer_of(bench->down, UP_ROOM),
+    };
+    if (!kg_policies_run(&request))
+        fail("a request was refused");
+    if (route->plugin_count > 0 && !request.principal.consumer)
+        fail("nobody was found behind a key");
+}
+
+/* Microseconds of CPU time a request. */
+static double measure(struct bench *bench, const struct kg_route *route)
+{
+    struct timespec from, to;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    for (int i = 0; i < REQUESTS; i++)
+        pass(bench, route, bench->keys[kg_prng_next(&bench->prng) % bench->count]);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+    return ((double)(to.tv_sec - from.tv_sec) * 1e6 + (double)(to.tv_nsec - from.tv_nsec) / 1e3) / REQUESTS;
+}
+
+int main(int argc, char **argv)
+{
+    struct bench bench = { 0 };
+    unsigned long rounds = argc == 3 ? strtoul(argv[2], NULL, 10) : 0;
+
+    bench.count = argc == 3 ? strtoul(argv[1], NULL, 10) : 0;
+    if (bench.count == 0 || rounds == 0)
+        fail("usage: policies KEYS ROUNDS");
+    bench.up = kg_calloc(1, UP_ROOM);
+    bench.down = kg_calloc(1, UP_ROOM);
+    bench.scratch = kg_calloc(1, QUERY);
+    kg_policies_register();
+    fill(&bench);
+    put(&bench, KG_ROUTES, "{\"paths\":[\"/\"]}");
+    for (unsigned long round = 0; round < rounds; round++) {
+        for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+            double without = measure(&bench, set_route(&bench, rows[i].before, NULL));
+            double with = measure(&bench, set_route(&bench, rows[i].before, rows[i].plugin));
+
+            printf("%s %.4f\n", rows[i].name, with - without);
+        }
+    }
+    kg_snapshot_free(bench.snapshot);
+    kg_model_free(bench.model);
+    kg_key_hasher_free(bench.hasher);
+    free(bench.keys);
+    free(bench.up);
+    free(bench.down);
+    free(bench.scratch);
+    return 0;
+}
