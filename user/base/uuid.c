@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/uuid.h"
 #include "base/assert.h"
+#include "base/mem.h"
 #include "base/writer.h"
 
 #include <errno.h>
 #include <sys/random.h>
+
+#define POOL 1024 /* bytes drawn at once of what is no secret */
 
 void kg_random(void *buf, size_t len)
 {
@@ -21,6 +24,20 @@ void kg_random(void *buf, size_t len)
     }
 }
 
+void kg_random_public(void *buf, size_t len)
+{
+    static _Thread_local uint8_t drawn[POOL];
+    static _Thread_local size_t left;
+
+    KG_ASSERT(len <= POOL);
+    if (left < len) {
+        kg_random(drawn, POOL);
+        left = POOL;
+    }
+    left -= len;
+    memcpy(buf, drawn + left, len);
+}
+
 void kg_uuid_random(char out[KG_UUID_TEXT])
 {
     static const uint8_t groups[] = { 4, 2, 2, 2, 6 };
@@ -28,7 +45,7 @@ void kg_uuid_random(char out[KG_UUID_TEXT])
     uint8_t bytes[16];
     size_t at = 0;
 
-    kg_random(bytes, sizeof(bytes));
+    kg_random_public(bytes, sizeof(bytes));
     bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40); /* RFC 9562, 5.4: version */
     bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80); /* and variant */
     for (size_t i = 0; i < sizeof(groups); i++) {
@@ -61,15 +78,17 @@ bool kg_uuid_valid(struct kg_slice s)
 void kg_random_alnum(char *out, size_t len)
 {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    uint8_t bytes[64];
     size_t at = 0;
 
     while (at < len) {
-        uint8_t byte;
-
-        kg_random(&byte, 1);
-        /* 248 = 4 * 62: bytes over it would favour the first letters. */
-        if (byte < 248)
-            out[at++] = alphabet[byte % 62];
+        kg_random(bytes, sizeof(bytes));
+        for (size_t i = 0; i < sizeof(bytes) && at < len; i++) {
+            /* 248 = 4 * 62: bytes over it would favour the first letters. */
+            if (bytes[i] < 248)
+                out[at++] = alphabet[bytes[i] % 62];
+        }
     }
     out[len] = '\0';
+    kg_wipe(bytes, sizeof(bytes));
 }

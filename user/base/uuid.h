@@ -10,6 +10,9 @@
 /* Fills buf; aborts when the kernel has none (it always has, after boot). */
 void kg_random(void *buf, size_t len);
 
+/* Likewise, for what is no secret (ids, nonces): many are drawn at once, so that one costs no system call. */
+void kg_random_public(void *buf, size_t len);
+
 /* A random version 4 UUID in lower case. */
 void kg_uuid_random(char out[KG_UUID_TEXT]);
 

@@ -408,9 +408,10 @@ static void fill_id(json_t *input, const json_t *old)
 {
     char id[KG_UUID_TEXT];
 
+    if (kg_json_given(input, "id"))
+        return;
     kg_uuid_random(id);
-    if (!kg_json_given(input, "id"))
-        keep_or_make(input, old, "id", json_string(id));
+    keep_or_make(input, old, "id", json_string(id));
 }
 
 /* A PATCH has the old key merged in already; a PUT without one gets a new one, as Kong does. */

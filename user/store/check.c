@@ -258,6 +258,7 @@ static int read_keys(struct kg_store *store, struct kg_error *err)
     if (rc == 0)
         rc = kg_keys_match(store, &store->vault, err);
     if (rc == -EKEYREJECTED && kg_master_read_next(&store->master, master, &why) == 0) {
+        kg_vault_close(&store->vault);
         kg_vault_derive(&store->vault, master);
         rc = kg_keys_match(store, &store->vault, err);
     }

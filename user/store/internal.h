@@ -22,6 +22,7 @@ struct kg_vault {
     uint8_t seal_key[32];  /* AES-256-GCM of keys at rest; from the master key */
     uint8_t index_key[32]; /* HMAC-SHA-256 that finds them */
     uint8_t check[32];     /* kept in the database: tells a wrong master key at once; from the master key */
+    struct kg_vault_tools *tools; /* made by kg_vault_derive; one user at a time */
 };
 
 /* The file of the master key. */
@@ -44,9 +45,13 @@ struct kg_store {
     bool rehearsing; /* no write is committed */
 };
 
-/* Every subkey that a master key yields; its index key is that of databases before version 6. */
+/* Every subkey that a master key yields; its index key is that of databases before version 6. Into a vault
+ * that holds nothing; to be closed. */
 void kg_vault_derive(struct kg_vault *vault, const uint8_t master[KG_MASTER_LEN]);
+/* Afterwards it holds nothing. One of all zeros does so already. */
 void kg_vault_close(struct kg_vault *vault);
+/* Closes the vault and puts what is in the other one into its place. */
+void kg_vault_replace(struct kg_vault *vault, struct kg_vault *with);
 
 /* master.c. path NULL: master.key in the state directory. 0 or a negative errno with a sentence; to be closed
  * also then. */

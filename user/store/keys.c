@@ -49,7 +49,7 @@ int kg_keys_match(struct kg_store *store, const struct kg_vault *vault, struct k
 static int end_change(struct kg_store *store, struct kg_error *err)
 {
     uint8_t master[KG_MASTER_LEN] = { 0 };
-    struct kg_vault next;
+    struct kg_vault next = { 0 };
     struct kg_error why;
     int rc = kg_master_read_next(&store->master, master, &why);
 
@@ -62,11 +62,11 @@ static int end_change(struct kg_store *store, struct kg_error *err)
     else
         rc = -EKEYREJECTED; /* which err says already */
     if (rc == 0) {
-        store->vault = next;
+        kg_vault_replace(&store->vault, &next);
         kg_log(KG_LOG_INFO, "a change of the master key that was broken off is complete now");
     }
     kg_wipe(master, sizeof(master));
-    kg_wipe(&next, sizeof(next));
+    kg_vault_close(&next);
     return rc;
 }
 
@@ -214,9 +214,9 @@ int kg_store_rotate_master(struct kg_store *store, size_t *count, struct kg_erro
     /* The next key stays beside the other until an open has seen which of them the database is sealed under:
      * a commit that failed may have reached the disk all the same. */
     if (rc == 0) {
-        store->vault = next;
+        kg_vault_replace(&store->vault, &next);
         rc = kg_master_take_next(&store->master, err);
     }
-    kg_wipe(&next, sizeof(next));
+    kg_vault_close(&next);
     return rc == 0 ? kg_scrub_run(store, err) : rc;
 }

@@ -6,8 +6,10 @@
 #include "base/uuid.h"
 
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
+#include <stdlib.h>
 
 #define KEY_LEN       KG_MASTER_LEN
 #define NONCE_LEN     12 /* NIST SP 800-38D, 8.2.2: random, one for each sealing */
@@ -36,34 +38,68 @@ static void derive(const uint8_t master[KEY_LEN], const char *info, uint8_t out[
     EVP_KDF_free(kdf);
 }
 
+/* What a key that has been looked up and scheduled costs to use again is a fraction of doing it anew. */
+struct kg_vault_tools {
+    EVP_MAC_CTX *mac;
+    uint8_t mac_key[KEY_LEN]; /* which `mac` has; the index key comes later than the rest of a vault */
+    EVP_CIPHER_CTX *seal, *unseal;
+};
+
 void kg_vault_derive(struct kg_vault *vault, const uint8_t master[KEY_LEN])
 {
     derive(master, "keygate 1 sealing of keys", vault->seal_key);
     derive(master, "keygate 1 index of keys", vault->index_key);
     derive(master, "keygate 1 check value", vault->check);
+    vault->tools = kg_calloc(1, sizeof(*vault->tools));
 }
 
 void kg_vault_close(struct kg_vault *vault)
 {
+    struct kg_vault_tools *tools = vault->tools;
+
+    if (tools) {
+        EVP_MAC_CTX_free(tools->mac);
+        EVP_CIPHER_CTX_free(tools->seal);
+        EVP_CIPHER_CTX_free(tools->unseal);
+        kg_wipe(tools, sizeof(*tools));
+        free(tools);
+    }
     kg_wipe(vault, sizeof(*vault));
+}
+
+void kg_vault_replace(struct kg_vault *vault, struct kg_vault *with)
+{
+    kg_vault_close(vault);
+    *vault = *with;
+    kg_wipe(with, sizeof(*with));
+}
+
+static EVP_CIPHER_CTX *new_cipher(const struct kg_vault *vault, int encrypt)
+{
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+
+    KG_ASSERT(ctx != NULL);
+    KG_ASSERT(EVP_CipherInit_ex(ctx, EVP_aes_256_gcm(), NULL, vault->seal_key, NULL, encrypt) == 1);
+    return ctx;
 }
 
 void kg_vault_seal(const struct kg_vault *vault, struct kg_slice id, struct kg_slice secret, uint8_t *out)
 {
-    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
     uint8_t *nonce = out + 1, *text = nonce + NONCE_LEN;
+    EVP_CIPHER_CTX *ctx;
     int len = 0, ok;
 
-    KG_ASSERT(ctx != NULL);
+    if (!vault->tools->seal)
+        vault->tools->seal = new_cipher(vault, 1);
+    ctx = vault->tools->seal;
     out[0] = SEALED_FORMAT;
-    kg_random(nonce, NONCE_LEN);
-    ok = EVP_EncryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, vault->seal_key, nonce) == 1 &&
+    kg_random_public(nonce, NONCE_LEN);
+    ok = EVP_EncryptInit_ex(ctx, NULL, NULL, NULL, nonce) == 1 &&
          EVP_EncryptUpdate(ctx, NULL, &len, (const uint8_t *)id.ptr, (int)id.len) == 1 &&
          EVP_EncryptUpdate(ctx, text, &len, (const uint8_t *)secret.ptr, (int)secret.len) == 1 &&
          EVP_EncryptFinal_ex(ctx, text + secret.len, &len) == 1 &&
          EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_GET_TAG, TAG_LEN, text + secret.len) == 1;
     KG_ASSERT(ok);
-    EVP_CIPHER_CTX_free(ctx);
 }
 
 bool kg_vault_unseal(const struct kg_vault *vault, struct kg_slice id, const uint8_t *sealed,
@@ -79,30 +115,48 @@ bool kg_vault_unseal(const struct kg_vault *vault, struct kg_slice id, const uin
         return false;
     text_len = sealed_len - KG_SEAL_OVERHEAD;
     memcpy(tag, text + text_len, TAG_LEN);
-    ctx = EVP_CIPHER_CTX_new();
-    KG_ASSERT(ctx != NULL);
-    ok = EVP_DecryptInit_ex(ctx, EVP_aes_256_gcm(), NULL, vault->seal_key, nonce) == 1 &&
+    if (!vault->tools->unseal)
+        vault->tools->unseal = new_cipher(vault, 0);
+    ctx = vault->tools->unseal;
+    ok = EVP_DecryptInit_ex(ctx, NULL, NULL, NULL, nonce) == 1 &&
          EVP_DecryptUpdate(ctx, NULL, &len, (const uint8_t *)id.ptr, (int)id.len) == 1 &&
          EVP_DecryptUpdate(ctx, (uint8_t *)out, &len, text, (int)text_len) == 1 &&
          EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_GCM_SET_TAG, TAG_LEN, tag) == 1 &&
          EVP_DecryptFinal_ex(ctx, (uint8_t *)out + text_len, &len) == 1;
-    EVP_CIPHER_CTX_free(ctx);
     if (!ok)
         kg_wipe(out, text_len);
     return ok;
 }
 
-void kg_vault_mac(const struct kg_vault *vault, struct kg_slice secret, uint8_t mac[32])
+static EVP_MAC_CTX *new_mac(const uint8_t key[KEY_LEN])
 {
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *ctx = EVP_MAC_CTX_new(hmac);
     char digest[] = "SHA256";
     OSSL_PARAM params[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
         OSSL_PARAM_construct_end(),
     };
-    size_t len = 0;
-    const uint8_t *made =
-        EVP_Q_mac(NULL, "HMAC", NULL, NULL, params, vault->index_key, sizeof(vault->index_key),
-                  (const uint8_t *)secret.ptr, secret.len, mac, 32, &len);
 
-    KG_ASSERT(made != NULL && len == 32);
+    KG_ASSERT(ctx != NULL);
+    KG_ASSERT(EVP_MAC_init(ctx, key, KEY_LEN, params) == 1);
+    EVP_MAC_free(hmac);
+    return ctx;
+}
+
+void kg_vault_mac(const struct kg_vault *vault, struct kg_slice secret, uint8_t mac[32])
+{
+    struct kg_vault_tools *tools = vault->tools;
+    size_t len = 0;
+    int ok;
+
+    if (!tools->mac || CRYPTO_memcmp(tools->mac_key, vault->index_key, KEY_LEN) != 0) {
+        EVP_MAC_CTX_free(tools->mac);
+        tools->mac = new_mac(vault->index_key);
+        memcpy(tools->mac_key, vault->index_key, KEY_LEN);
+    }
+    ok = EVP_MAC_init(tools->mac, NULL, 0, NULL) == 1 &&
+         EVP_MAC_update(tools->mac, (const uint8_t *)secret.ptr, secret.len) == 1 &&
+         EVP_MAC_final(tools->mac, mac, &len, 32) == 1;
+    KG_ASSERT(ok && len == 32);
 }

@@ -66,6 +66,22 @@ static void random_bytes_fill_the_whole_buffer(void **state)
         assert_int_not_equal(seen[i], 0);
 }
 
+static int by_bytes(const void *a, const void *b)
+{
+    return memcmp(a, b, 12);
+}
+
+static void public_random_bytes_never_come_twice(void **state)
+{
+    static uint8_t drawn[3000][12];
+
+    for (size_t i = 0; i < 3000; i++)
+        kg_random_public(drawn[i], 12);
+    qsort(drawn, 3000, 12, by_bytes);
+    for (size_t i = 1; i < 3000; i++)
+        assert_memory_not_equal(drawn[i - 1], drawn[i], 12);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -73,6 +89,7 @@ int main(void)
         cmocka_unit_test(knows_a_uuid_by_its_shape),
         cmocka_unit_test(random_text_is_alphanumeric_and_uses_the_whole_alphabet),
         cmocka_unit_test(random_bytes_fill_the_whole_buffer),
+        cmocka_unit_test(public_random_bytes_never_come_twice),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

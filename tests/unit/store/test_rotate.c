@@ -246,6 +246,7 @@ static void keys_of_an_older_database_are_found_after_a_change(void **state)
     read_master(f, "master.key", master);
     kg_vault_derive(&old, master);
     kg_vault_mac(&old, KG_SLICE("the first key"), mac);
+    kg_vault_close(&old);
     assert_int_equal(sqlite3_prepare_v2(f->store->db,
                                         "UPDATE keyauth_credentials SET key_mac = ? WHERE id = '" ID_B "'",
                                         -1, &stmt, NULL),
