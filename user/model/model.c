@@ -451,6 +451,11 @@ void kg_model_load_end(struct kg_model *model)
     model->loading.next_owner = 0;
 }
 
+bool kg_model_has_consumers(const struct kg_model *model)
+{
+    return model->consumers.count > 0;
+}
+
 /* ---- all of them ---- */
 
 static bool is_certificate(enum kg_entity_id entity)

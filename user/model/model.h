@@ -38,7 +38,7 @@ void kg_model_put_consumer(struct kg_model *model, const char *id, const char *u
                            const char *custom_id);
 
 /*
- * At load time, into a model that has none: all consumers, then all credentials, of distinct ids and MACs;
+ * At load time, or after a large import, into a model that has none: all consumers, then all credentials, of distinct ids and MACs;
  * then load_end, and until then nothing else that asks for consumers or credentials.
  */
 void kg_model_load_consumer(struct kg_model *model, const char *id, const char *username,
@@ -46,6 +46,7 @@ void kg_model_load_consumer(struct kg_model *model, const char *id, const char *
 void kg_model_load_credential(struct kg_model *model, const char *id, const char *consumer_id,
                               const uint8_t mac[32], int64_t expires_wall, const char *name);
 void kg_model_load_end(struct kg_model *model);
+bool kg_model_has_consumers(const struct kg_model *model);
 
 /* Removes one entity and what cascades from it (a consumer's credentials and plugins, a service's plugins,
  * …). Unknown ids are ignored. */

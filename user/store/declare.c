@@ -130,8 +130,13 @@ static bool evict(struct kg_declaring *d, const struct kg_entity *entity, const 
  * picture. */
 static json_t *stored(struct kg_declaring *d, const struct kg_entity *entity, const char *id)
 {
-    json_t *row = kg_rows_get(d, entity, id);
+    uint8_t bytes[16];
+    json_t *row;
 
+    kg_id_parse(id, bytes);
+    if (d->fresh[entity->id] && !kg_id_set_has(&d->seen[entity->id], bytes))
+        return NULL;
+    row = kg_rows_get(d, entity, id);
     if (row)
         json_object_update(row, json_object_get(d->evicted, id));
     return row;
@@ -367,8 +372,11 @@ static void remove_one(struct kg_declaring *d, const struct kg_entity *entity, c
 static void remove_rest(struct kg_declaring *d, const struct kg_entity *entity)
 {
     uint8_t(*ids)[16];
-    size_t count = kg_rows_list(d, entity, &ids);
+    size_t count;
 
+    if (d->fresh[entity->id])
+        return;
+    count = kg_rows_list(d, entity, &ids);
     for (size_t i = 0; i < count && !stopped(d); i++)
         if (!kg_id_set_has(&d->seen[entity->id], ids[i]))
             remove_one(d, entity, ids[i]);
@@ -387,6 +395,7 @@ static void sync_all(struct kg_declaring *d)
 
         if (d->rc == 0)
             d->rc = kg_write_purge_expired(d->store, &kg_entities[order[i]], d->err);
+        d->fresh[order[i]] = list->count > 0 && !kg_rows_any(d, &kg_entities[order[i]]);
         for (size_t at = 0; at < list->count && !stopped(d); at++)
             take(d, &kg_entities[order[i]], &list->items[at]);
     }

@@ -176,9 +176,10 @@ static bool taken(struct kg_declaring *d, const struct kg_entity *entity, const 
 {
     char text[KG_UUID_TEXT];
 
+    if (kg_id_set_has(&d->seen[entity->id], id) || kg_id_set_has(&d->reserved[entity->id], id))
+        return true;
     kg_id_text(id, text);
-    return kg_id_set_has(&d->seen[entity->id], id) || kg_id_set_has(&d->reserved[entity->id], id) ||
-           kg_rows_has(d, entity, text);
+    return !d->fresh[entity->id] && kg_rows_has(d, entity, text);
 }
 
 static int stable_id(struct kg_declaring *d, const struct kg_entity *entity, const json_t *whole,
@@ -214,6 +215,9 @@ static bool find_stored(struct kg_declaring *d, const struct kg_entity *entity, 
     const struct kg_field *endpoint = endpoint_of(entity, whole);
 
     *key = endpoint ? endpoint->name : NULL;
+    /* What the files say twice shows when it is written. */
+    if (d->fresh[entity->id])
+        return false;
     if (endpoint)
         return kg_rows_find(d, entity, endpoint, whole, id);
     if (entity->unique_together)

@@ -60,17 +60,24 @@ static int tell_change(struct kg_store *store, sqlite3_stmt *stmt, const struct 
     return rc;
 }
 
+static bool is_key_or_owner(const struct kg_change *change)
+{
+    return change->entity == KG_CONSUMERS || change->entity == KG_KEYAUTH_CREDENTIALS;
+}
+
 static int tell_puts(struct kg_store *store, const struct kg_declare_result *result, struct kg_model *model,
                      struct kg_error *err)
 {
     sqlite3_stmt *stmt = NULL;
-    int entity = -1, rc = 0;
+    /* Into a model that has none they go as at a start: many at once. */
+    bool bare = !kg_model_has_consumers(model);
+    int entity = -1, rc = bare ? kg_load_keys(store, model, err) : 0;
 
     /* They come kind by kind, parents before children. */
     for (size_t i = 0; i < result->list_count && rc == 0; i++) {
         const struct kg_change *change = &result->list[i];
 
-        if (change->action == KG_DELETED)
+        if (change->action == KG_DELETED || (bare && is_key_or_owner(change)))
             continue;
         if (change->entity != entity) {
             entity = change->entity;

@@ -101,6 +101,19 @@ bool kg_rows_has(struct kg_declaring *d, const struct kg_entity *entity, const c
     return there;
 }
 
+bool kg_rows_any(struct kg_declaring *d, const struct kg_entity *entity)
+{
+    struct kg_sql sql;
+    sqlite3_stmt *stmt;
+    bool any;
+
+    kg_sql_start(&sql, "SELECT 1 FROM \"%s\" LIMIT 1", entity->name);
+    stmt = compile(d, &sql);
+    any = step(d, stmt);
+    sqlite3_finalize(stmt);
+    return any;
+}
+
 int64_t kg_rows_expiry(struct kg_declaring *d, const struct kg_entity *entity, const char *id)
 {
     sqlite3_stmt *stmt = by_id(d, entity, KG_ROW_EXPIRY, id);

@@ -54,6 +54,7 @@ struct kg_declaring {
     struct kg_declared_file *files;
     struct kg_declared_list lists[KG_ENTITIES];
     struct kg_id_set seen[KG_ENTITIES];
+    bool fresh[KG_ENTITIES];                /* nothing was stored before: what is not seen is not there */
     struct kg_id_set reserved[KG_ENTITIES]; /* ids that the files give themselves */
     json_t *configs;                        /* _plugin_configs: name → config */
     json_t *tags;                           /* select tags, without double ones */
@@ -143,6 +144,8 @@ int kg_rows_delete(struct kg_declaring *d, const struct kg_entity *entity, const
 /* Sets what must be unique to something that nothing else has. */
 int kg_rows_vacate(struct kg_declaring *d, const struct kg_entity *entity, const char *column,
                    const char *id);
+/* Whether there is any row. */
+bool kg_rows_any(struct kg_declaring *d, const struct kg_entity *entity);
 void kg_rows_close(struct kg_declaring *d);
 /* Ids of all rows, or with select tags of those that carry them all: count of them in *ids (owned). */
 size_t kg_rows_list(struct kg_declaring *d, const struct kg_entity *entity, uint8_t (**ids)[16]);

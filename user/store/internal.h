@@ -166,6 +166,8 @@ void kg_table_bind(struct kg_store *store, sqlite3_stmt *stmt, const struct kg_e
 json_t *kg_table_row(struct kg_store *store, sqlite3_stmt *stmt, const struct kg_entity *entity);
 /* read.c: " AND …" that leaves out what has expired; the moment is parameter 9. */
 void kg_add_alive(struct kg_sql *sql, const struct kg_entity *entity);
+/* read.c: all consumers and their keys, into a model that has none. */
+int kg_load_keys(struct kg_store *store, struct kg_model *model, struct kg_error *err);
 
 /* tags.c: the table of tags, filled from the entities' tables, which must be there. */
 int kg_tags_create(struct kg_store *store, struct kg_error *err);

@@ -367,6 +367,16 @@ static int load_credentials(struct kg_store *store, struct kg_model *model, stru
     return end_load(store, stmt, step, err);
 }
 
+int kg_load_keys(struct kg_store *store, struct kg_model *model, struct kg_error *err)
+{
+    int rc = load_consumers(store, model, err);
+
+    if (rc == 0)
+        rc = load_credentials(store, model, err);
+    kg_model_load_end(model);
+    return rc;
+}
+
 /* Parents before children. */
 int kg_store_load(struct kg_store *store, struct kg_model *model, struct kg_error *err)
 {
@@ -377,9 +387,6 @@ int kg_store_load(struct kg_store *store, struct kg_model *model, struct kg_erro
     for (size_t i = 0; rc == 0 && i < sizeof(first) / sizeof(first[0]); i++)
         rc = load_entities(store, model, first[i], err);
     if (rc == 0)
-        rc = load_consumers(store, model, err);
-    if (rc == 0)
-        rc = load_credentials(store, model, err);
-    kg_model_load_end(model);
+        rc = kg_load_keys(store, model, err);
     return rc == 0 ? load_entities(store, model, KG_PLUGINS, err) : rc;
 }
