@@ -163,6 +163,7 @@ void kg_admin_config(struct kg_call *call);
 /* system.c */
 void kg_admin_root(struct kg_call *call);
 void kg_admin_status(struct kg_call *call);
+void kg_admin_ready(struct kg_call *call);
 void kg_admin_stats(struct kg_call *call);
 void kg_admin_plugins_enabled(struct kg_call *call);
 bool kg_admin_database_reachable(struct kg_call *call);
