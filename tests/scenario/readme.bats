@@ -6,7 +6,7 @@
 
 load helper
 
-PAGES=(README.md docs/keyctl.md docs/declarative.md docs/admin-api.md docs/guard.md docs/operating.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
+PAGES=(README.md docs/keyctl.md docs/declarative.md docs/admin-api.md docs/guard.md docs/operating.md docs/errors.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
     docs/benchmarks.md)
 
 setup_file()
@@ -145,6 +145,10 @@ has_target()
     run_page docs/operating.md
 }
 
+@test "docs/errors.md" {
+    run_page docs/errors.md
+}
+
 @test "docs/migrating-from-apisix.md" {
     run_page docs/migrating-from-apisix.md
 }
@@ -226,6 +230,6 @@ help_list()
     done < <(grep -ohE '\bKG_[A-Z0-9_]+' "${PAGES[@]}" | grep -v '^KG_BAN_' | sort -u)
     while read -r word; do
         "$KEYGATED" --check --config "$CONFIG" --set "$word=[[x]]" 2>&1 | grep -q 'unknown setting' && same "$word" 'unknown'
-    done < <(grep -ohE '`(http|guard|xdp|upstream|admin|tls)\.[a-z_]+`' "${PAGES[@]}" | tr -d '`' | grep -vE '^(guard\.bans|xdp\.packets)$|\.(c|h|py|dict)$' | sort -u)
+    done < <(grep -ohE '`(http|guard|xdp|upstream|admin|tls|errors)\.[a-z_]+`' "${PAGES[@]}" | tr -d '`' | grep -vE '^(guard\.bans|xdp\.packets)$|\.(c|h|py|md|dict)$' | sort -u)
     return 0
 }

@@ -13,6 +13,7 @@
 #include "guard/guard.h"
 #include "io/listen.h"
 #include "io/tls.h"
+#include "proxy/error_style.h"
 
 #define KG_CONFIG_FILE       "/etc/keygate/keygate.yaml"
 #define KG_CONFIG_LISTEN_MAX 16
@@ -65,6 +66,9 @@ struct kg_config {
         uint32_t tls_verify;            /* 0 or 1 */
         char trusted_certificates[256]; /* empty: the system's */
     } upstream;
+    struct {
+        enum kg_error_style style;
+    } errors;
     /* Paths may be empty: none. */
     struct {
         char certificate[256], certificate_key[256];

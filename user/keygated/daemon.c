@@ -539,6 +539,7 @@ static void fill_proxy(struct kg_daemon *daemon)
         .max_idle = config->upstream.max_idle,
         .idle_timeout_ms = config->upstream.idle_timeout,
         .consumer_slots = config->guard.consumer_slots,
+        .error_style = config->errors.style,
         .control_fd = daemon->event_fd,
     };
     if (strcmp(config->http.real_ip_header, "proxy_protocol") != 0)

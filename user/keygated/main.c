@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "keygate/version.h"
 #include "keygated/daemon.h"
+#include "keygated/key_header.h"
 #include "policy/policy.h"
 
 #include <errno.h>
@@ -166,7 +167,9 @@ static int run(const struct arguments *args)
     if (kg_config_load(args->file, args->sets, args->set_count, &config, &err) < 0)
         return fail(&err);
     kg_log_set_level(config.log_level);
-    if (args->mode == CHECK)
+    if (kg_key_header_read(&config, &err) < 0)
+        status = fail(&err);
+    else if (args->mode == CHECK)
         printf("%s: all settings are good\n", args->file);
     else if (args->mode == DETACH)
         status = kg_guard_detach(config.xdp.bpf_dir, &err) < 0 ? fail(&err) : EXIT_SUCCESS;

@@ -16,12 +16,14 @@ static const char *const booleans[] = { "false", "true", NULL };
 static const char *const at_rest[] = { "encrypted", "hashed", NULL };
 static const char *const tls_versions[] = { "TLSv1.2", "TLSv1.3", NULL };
 static const char *const tls_verify[] = { "off", "optional", "on", NULL };
+static const char *const error_styles[] = { "kong", "apisix", "apim", NULL };
 static const char *const xdp_modes[] = { "auto", "native", "generic", NULL };
 _Static_assert(KG_LOG_ERROR == 0 && KG_LOG_DEBUG == 3, "log_levels follows enum kg_log_level");
 _Static_assert(KG_XDP_AUTO == 0 && KG_XDP_GENERIC == 2, "xdp_modes follows enum kg_xdp_mode");
 _Static_assert(KG_TLS_VERIFY_OFF == 0 && KG_TLS_VERIFY_ON == 2, "tls_verify follows enum kg_tls_verify");
+_Static_assert(KG_ERRORS_KONG == 0 && KG_ERRORS_APIM == 2, "error_styles follows enum kg_error_style");
 _Static_assert(sizeof(enum kg_log_level) == 4 && sizeof(enum kg_xdp_mode) == 4 &&
-                   sizeof(enum kg_tls_verify) == 4,
+                   sizeof(enum kg_tls_verify) == 4 && sizeof(enum kg_error_style) == 4,
                "choices are stored as four bytes");
 
 #define FIELD(name)    offsetof(struct kg_config, name)
@@ -129,6 +131,9 @@ const struct kg_setting kg_settings[KG_SETTINGS] = {
     { "upstream.trusted_certificates", "\"\"",
       "File of the CA certificates (PEM) that upstreams are verified by; \"\" = the system's.", NULL,
       FIELD(upstream.trusted_certificates), KG_SETTING_FILE, 0, TEXT_MAX(upstream.trusted_certificates) },
+
+    { "errors.style", "kong", "Whose error answers keygate's own look like: kong, apisix or apim.",
+      error_styles, FIELD(errors.style), KG_SETTING_CHOICE, 0, 0 },
 
     { "tls.certificate", "\"\"",
       "File of the certificate (PEM, its chain behind it) for clients whose server name no SNI entity has; "

@@ -63,11 +63,13 @@ static const char *check_realm(const json_t *value, char scratch[256])
     return NULL;
 }
 
+static char default_names[KG_KEY_NAME_MAX + sizeof("[\"\"]")] = "[\"apikey\"]"; /* JSON */
+
 static const struct kg_field config_fields[] = {
     { .name = "key_names",
       .type = KG_F_STRING_SET,
       .required = true,
-      .default_json = "[\"apikey\"]",
+      .default_json = default_names,
       .check = check_key_name },
     { .name = "key_in_header", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
     { .name = "key_in_query", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
@@ -76,6 +78,18 @@ static const struct kg_field config_fields[] = {
     { .name = "realm", .type = KG_F_STRING, .check = check_realm },
     { 0 },
 };
+
+bool kg_key_auth_set_default(struct kg_slice name)
+{
+    if (name.len == 0 || name.len > KG_KEY_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        if (!is_name_byte(name.ptr[i]))
+            return false;
+    }
+    snprintf(default_names, sizeof(default_names), "[\"%.*s\"]", (int)name.len, name.ptr);
+    return true;
+}
 
 static struct kg_slice put_copy(struct kg_writer *w, struct kg_slice text)
 {
@@ -262,18 +276,20 @@ static bool hide(const struct key_name *name, struct kg_policy_request *request)
 
 /* ---- judging it ---- */
 
-static bool refuse(const struct key_auth *config, struct kg_policy_request *request, struct kg_slice message,
-                   enum kg_signal_kind signal)
+static bool refuse(const struct key_auth *config, struct kg_policy_request *request, enum kg_reason reason)
 {
+    static const struct kg_slice messages[] = {
+        [KG_REASON_NO_KEY] = { "No API key found in request", 27 },
+        [KG_REASON_SEVERAL_KEYS] = { "Duplicate API key found", 23 },
+        [KG_REASON_WRONG_KEY] = { "Unauthorized", 12 },
+    };
+
     request->www_authenticate = config->challenge;
     request->has_signal = true;
-    request->signal = signal;
-    return kg_policy_answer(request, 401, message);
-}
-
-static bool refuse_missing(const struct key_auth *config, struct kg_policy_request *request)
-{
-    return refuse(config, request, KG_SLICE("No API key found in request"), KG_SIGNAL_MISSING_KEY);
+    request->signal = reason == KG_REASON_NO_KEY ? KG_SIGNAL_MISSING_KEY : KG_SIGNAL_WRONG_KEY;
+    kg_policy_answer(request, 401, messages[reason]);
+    request->reason = reason;
+    return false;
 }
 
 /* Whether the key was given at all (it may be empty); its MAC. False when the scratch space is too small. */
@@ -301,7 +317,7 @@ static bool judge(const struct key_auth *config, struct kg_policy_request *reque
     const struct kg_credential *credential = kg_snapshot_credential(request->snapshot, mac);
 
     if (!is_valid(credential, request->now_wall))
-        return refuse(config, request, KG_SLICE("Unauthorized"), KG_SIGNAL_WRONG_KEY);
+        return refuse(config, request, KG_REASON_WRONG_KEY);
     /* Not by its NUL, which would have to be fetched from memory. */
     struct kg_slice id = kg_slice_of(credential->id, KG_UUID_TEXT - 1);
     request->principal = (struct kg_principal){
@@ -330,9 +346,9 @@ static bool key_auth_access(const void *compiled, struct kg_policy_request *requ
     if (preflight)
         return true;
     if (find.found == FOUND_SEVERAL)
-        return refuse(config, request, KG_SLICE("Duplicate API key found"), KG_SIGNAL_WRONG_KEY);
+        return refuse(config, request, KG_REASON_SEVERAL_KEYS);
     if (empty)
-        return refuse_missing(config, request);
+        return refuse(config, request, KG_REASON_NO_KEY);
     return judge(config, request, mac);
 }
 

@@ -15,6 +15,7 @@ void kg_policies_register(void)
 bool kg_policy_answer(struct kg_policy_request *request, unsigned status, struct kg_slice message)
 {
     request->status = status;
+    request->reason = KG_REASON_OTHER;
     request->message = message;
     return false;
 }

@@ -31,6 +31,17 @@ struct kg_principal {
     struct kg_slice credential_id, credential_identifier;
 };
 
+/* Why a request is refused, as far as an error style has words of its own for it (proxy/error_style.c). */
+enum kg_reason {
+    KG_REASON_OTHER, /* all is said by the status and the message */
+    KG_REASON_NO_KEY,
+    KG_REASON_SEVERAL_KEYS,
+    KG_REASON_WRONG_KEY,
+    KG_REASON_NO_ROUTE,
+    KG_REASON_BANNED,
+    KG_REASONS,
+};
+
 /* The request as policies see and change it. Lives as long as one pass over the plugins; slices that a policy
  * sets must live as long: static, of its config, of the snapshot, or in `scratch`. */
 struct kg_policy_request {
@@ -62,6 +73,7 @@ struct kg_policy_request {
     /* Out, when it answers. */
     const struct kg_plugin_use *answered; /* which instance did */
     unsigned status;
+    enum kg_reason reason;
     struct kg_slice message;          /* in the body that the client's Accept asks for */
     struct kg_slice body, body_type;  /* instead of that: the body as it is and its Content-Type */
     struct kg_slice www_authenticate; /* value for WWW-Authenticate, or empty */
@@ -83,6 +95,12 @@ extern const struct kg_policy kg_policy_key_auth;
 
 /* Tells the model about every policy; once at start. */
 void kg_policies_register(void);
+
+/* Bytes of the longest name that may become the default of key-auth's key_names. */
+#define KG_KEY_NAME_MAX 64
+/* Makes it so, for plugins that are made from now on; false when it is no name for a header. Control thread.
+ */
+bool kg_key_auth_set_default(struct kg_slice name);
 
 /* Whether some plugin of the route looks for a secret in a header or a query argument of this name. */
 bool kg_policies_keep_secret(const struct kg_route *route, struct kg_slice name);

@@ -53,7 +53,7 @@ static void take_framing(struct kg_client *client, const struct kg_framing *fram
     request->te_trailers = framing->te_trailers && !request->http10;
 }
 
-/* Whatever is not 0 is not passed on: with the message that goes with the status, where there is none of its
+/* Whatever status is not 0 is not passed on: with the message that goes with it, where there is none of its
  * own. */
 static void refuse(struct kg_decision *decision, unsigned status, struct kg_slice message)
 {
@@ -162,6 +162,7 @@ static void answer_for_policy(struct kg_decision *decision)
     decision->by_policy = true;
     decision->detail = policy->www_authenticate;
     decision->status = policy->status;
+    decision->reason = policy->reason;
     decision->message = policy->message;
     decision->body = policy->body;
     decision->body_type = policy->body_type;
@@ -230,7 +231,7 @@ static int understand(struct kg_head *head, struct kg_framing *framing, struct k
     return 0;
 }
 
-void kg_decide(struct kg_client *client, struct kg_slice sni, struct kg_decision *decision)
+static void decide(struct kg_client *client, struct kg_slice sni, struct kg_decision *decision)
 {
     struct kg_worker *worker = client->worker;
     struct kg_request *request = &client->request;
@@ -247,6 +248,7 @@ void kg_decide(struct kg_client *client, struct kg_slice sni, struct kg_decision
     take_framing(client, &decision->framing, worker->head.method);
     if (kg_trust_is_banned(client)) {
         decision->banned = true;
+        decision->reason = KG_REASON_BANNED;
         refuse(decision, 403, KG_SLICE("Address is banned"));
         return;
     }
@@ -255,6 +257,7 @@ void kg_decide(struct kg_client *client, struct kg_slice sni, struct kg_decision
         return;
     }
     if (!find_route(client, sni, decision)) {
+        decision->reason = KG_REASON_NO_ROUTE;
         refuse(decision, 404, KG_SLICE("no Route matched with those values"));
         return;
     }
@@ -263,4 +266,19 @@ void kg_decide(struct kg_client *client, struct kg_slice sni, struct kg_decision
         return;
     }
     pass(client, decision);
+}
+
+/* In the words of the style that the settings ask for. */
+static void put_into_style(enum kg_error_style style, struct kg_decision *decision)
+{
+    decision->message = kg_error_style_message(style, decision->reason, decision->status, decision->message);
+    decision->detail =
+        kg_error_style_challenge(style, decision->reason, decision->detail, &decision->scratch);
+}
+
+void kg_decide(struct kg_client *client, struct kg_slice sni, struct kg_decision *decision)
+{
+    decide(client, sni, decision);
+    if (decision->status)
+        put_into_style(client->worker->config->error_style, decision);
 }

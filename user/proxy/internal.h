@@ -320,6 +320,7 @@ struct kg_decision {
     bool malformed;                  /* …what cannot be trusted to end where it seems to */
     bool banned;                     /* …because of its source */
     bool by_policy;                  /* …by policy.answered */
+    enum kg_reason reason;           /* …why */
     struct kg_slice message;         /* empty: an answer without a body, unless there is one below */
     struct kg_slice body, body_type; /* the body as it is, and its Content-Type */
     struct kg_slice detail;          /* the Location of a redirection, else WWW-Authenticate; may be empty */

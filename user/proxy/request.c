@@ -138,11 +138,18 @@ static void answer_message(struct kg_client *client, enum kg_media media, unsign
 {
     char text[6 * KG_MESSAGE_MAX + 512]; /* each byte may be escaped, as \\u and four digits at most */
     struct kg_writer body = kg_writer_of(text, sizeof(text));
+    enum kg_error_style style = client->worker->config->error_style;
+    struct kg_error_words words = {
+        .media = media,
+        .status = status,
+        .message = message,
+        .request_id = kg_slice_of(client->request.id, KG_REQUEST_ID),
+    };
 
     if (message.len > 0)
-        kg_error_body(media, message, kg_slice_of(client->request.id, KG_REQUEST_ID), &body);
+        kg_error_style_body(style, &words, &body);
     KG_ASSERT(!body.overflow);
-    answer(client, status, kg_media_type(media), kg_writer_slice(&body), detail);
+    answer(client, status, kg_error_style_type(style, media), kg_writer_slice(&body), detail);
 }
 
 void kg_request_answer(struct kg_client *client, unsigned status, struct kg_slice message,

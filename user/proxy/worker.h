@@ -15,6 +15,7 @@
 #include "model/key_uses.h"
 #include "model/usage.h"
 #include "proxy/admission.h"
+#include "proxy/error_style.h"
 
 #define KG_LISTENERS_MAX 16
 
@@ -49,6 +50,7 @@ struct kg_proxy_config {
     uint32_t max_idle;             /* idle upstream connections kept for each address */
     uint32_t idle_timeout_ms;
     uint32_t consumer_slots;
+    enum kg_error_style error_style;
     struct kg_proxy_tls tls;
     uint8_t index_key[32]; /* for the HMAC of keys */
     int control_fd;        /* eventfd of the control thread: written when a signal waits */

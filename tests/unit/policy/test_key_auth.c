@@ -283,6 +283,16 @@ static void every_refusal_has_a_challenge(void **state)
     }
 }
 
+static void every_refusal_has_its_reason(void **state)
+{
+    assert_int_equal(pass("{}", "GET", "/", "")->request.reason, KG_REASON_NO_KEY);
+    assert_int_equal(pass("{}", "GET", "/?apikey=", "")->request.reason, KG_REASON_NO_KEY);
+    assert_int_equal(pass("{}", "GET", "/?apikey=bad", "")->request.reason, KG_REASON_WRONG_KEY);
+    assert_int_equal(pass("{}", "GET", "/?apikey=old", "")->request.reason, KG_REASON_WRONG_KEY);
+    assert_int_equal(pass("{}", "GET", "/?apikey=a&apikey=b", "")->request.reason, KG_REASON_SEVERAL_KEYS);
+    assert_int_equal(pass("{}", "GET", "/?apikey=kong", "")->request.reason, KG_REASON_OTHER);
+}
+
 static void preflight_requests_pass_when_they_are_exempt(void **state)
 {
     static const char exempt[] = "{\"run_on_preflight\":false}";
@@ -450,6 +460,54 @@ static void a_wrong_config_is_refused(void **state)
     expect_refused("{\"realm\":\"a\\r\\nSet-Cookie: b\"}", "control characters are not allowed");
 }
 
+/* What a plugin that names no key_names gets. */
+static char *default_names(void)
+{
+    json_t *schema = kg_plugin_config_json(&kg_policy_key_auth.type), *field;
+    char *text = NULL;
+    size_t i;
+
+    json_array_foreach(json_object_get(schema, "fields"), i, field)
+    {
+        const json_t *names = json_object_get(field, "key_names");
+
+        if (names)
+            text = json_dumps(json_object_get(names, "default"), JSON_COMPACT);
+    }
+    json_decref(schema);
+    return text;
+}
+
+static void expect_default(const char *expected)
+{
+    char *got = default_names();
+
+    assert_string_equal(got, expected);
+    free(got);
+}
+
+static void the_default_name_can_be_another_one(void **state)
+{
+    static const char longest[] = "0123456789-0123456789-0123456789-0123456789_0123456789_012345678";
+    static const char *const wrong[] = { "", "a b", "a\"b", "a.b", "a:", "\xc3\xa4" };
+    char too_long[KG_KEY_NAME_MAX + 1];
+
+    expect_default("[\"apikey\"]");
+    assert_int_equal(strlen(longest), KG_KEY_NAME_MAX);
+    assert_true(kg_key_auth_set_default(kg_slice_str(longest)));
+    char *names = default_names();
+    assert_memory_equal(names + 2, longest, KG_KEY_NAME_MAX);
+    free(names);
+    assert_true(kg_key_auth_set_default(KG_SLICE("x-apim-key")));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_false(kg_key_auth_set_default(kg_slice_str(wrong[i])));
+    memset(too_long, 'a', sizeof(too_long));
+    assert_false(kg_key_auth_set_default(kg_slice_of(too_long, sizeof(too_long))));
+    expect_default("[\"x-apim-key\"]");
+    assert_true(kg_key_auth_set_default(KG_SLICE("apikey")));
+    expect_default("[\"apikey\"]");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -461,6 +519,7 @@ int main(void)
         cmocka_unit_test(a_header_that_connection_names_is_not_there),
         cmocka_unit_test(an_expired_key_is_refused_like_an_unknown_one),
         cmocka_unit_test(every_refusal_has_a_challenge),
+        cmocka_unit_test(every_refusal_has_its_reason),
         cmocka_unit_test(preflight_requests_pass_when_they_are_exempt),
         cmocka_unit_test(a_hidden_key_leaves_the_query_and_the_rest_stays_byte_for_byte),
         cmocka_unit_test(a_hidden_key_leaves_headers_in_both_spellings_wherever_it_was),
@@ -470,6 +529,7 @@ int main(void)
         cmocka_unit_test(too_little_scratch_space_refuses_instead_of_leaking),
         cmocka_unit_test(the_config_has_kongs_defaults),
         cmocka_unit_test(a_wrong_config_is_refused),
+        cmocka_unit_test(the_default_name_can_be_another_one),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
