@@ -5,6 +5,7 @@
 #include "base/writer.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sys/random.h>
 
 #define POOL 1024 /* bytes drawn at once of what is no secret */
@@ -24,12 +25,26 @@ void kg_random(void *buf, size_t len)
     }
 }
 
+static _Thread_local uint8_t drawn[POOL];
+static _Thread_local size_t left;
+
+/* A child must not draw what its parent draws too. */
+static void forget_drawn(void)
+{
+    left = 0;
+}
+
+static void watch_forks(void)
+{
+    KG_ASSERT(pthread_atfork(NULL, NULL, forget_drawn) == 0);
+}
+
 void kg_random_public(void *buf, size_t len)
 {
-    static _Thread_local uint8_t drawn[POOL];
-    static _Thread_local size_t left;
+    static pthread_once_t watched = PTHREAD_ONCE_INIT;
 
     KG_ASSERT(len <= POOL);
+    pthread_once(&watched, watch_forks);
     if (left < len) {
         kg_random(drawn, POOL);
         left = POOL;

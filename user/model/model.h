@@ -38,8 +38,8 @@ void kg_model_put_consumer(struct kg_model *model, const char *id, const char *u
                            const char *custom_id);
 
 /*
- * At load time, or after a large import, into a model that has none: all consumers, then all credentials, of distinct ids and MACs;
- * then load_end, and until then nothing else that asks for consumers or credentials.
+ * At load time, or after a large import, into a model that has none: all consumers, then all credentials, of
+ * distinct ids and MACs; then load_end, and until then nothing else that asks for consumers or credentials.
  */
 void kg_model_load_consumer(struct kg_model *model, const char *id, const char *username,
                             const char *custom_id);

@@ -5,6 +5,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 static void random_uuids_are_version_4_and_differ(void **state)
@@ -82,6 +84,28 @@ static void public_random_bytes_never_come_twice(void **state)
         assert_memory_not_equal(drawn[i - 1], drawn[i], 12);
 }
 
+static void a_child_draws_other_ids_than_its_parent(void **state)
+{
+    char ours[KG_UUID_TEXT], childs[KG_UUID_TEXT];
+    int pipes[2], status;
+
+    kg_uuid_random(ours); /* there is something left to draw from */
+    assert_int_equal(pipe(pipes), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        kg_uuid_random(childs);
+        _exit(write(pipes[1], childs, sizeof(childs)) == sizeof(childs) ? 0 : 1);
+    }
+    assert_true(child > 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(read(pipes[0], childs, sizeof(childs)), sizeof(childs));
+    kg_uuid_random(ours);
+    assert_string_not_equal(ours, childs);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,6 +113,7 @@ int main(void)
         cmocka_unit_test(knows_a_uuid_by_its_shape),
         cmocka_unit_test(random_text_is_alphanumeric_and_uses_the_whole_alphabet),
         cmocka_unit_test(random_bytes_fill_the_whole_buffer),
+        cmocka_unit_test(a_child_draws_other_ids_than_its_parent),
         cmocka_unit_test(public_random_bytes_never_come_twice),
     };
 
