@@ -329,9 +329,11 @@ static bool resolve_all(struct kg_declaring *d, const struct kg_entity *entity, 
 json_t *kg_declare_input(struct kg_declaring *d, const struct kg_entity *entity, struct kg_declared *declared,
                          const struct kg_declare_where *where)
 {
-    json_t *input = given(d, entity, where, declared->parent_entity != KG_ENTITIES);
+    json_t *input;
     bool good;
 
+    d->values = 0;
+    input = given(d, entity, where, declared->parent_entity != KG_ENTITIES);
     if (!input)
         return NULL;
     good = resolve_all(d, entity, declared, where, input);

@@ -2,7 +2,11 @@
 /* Declarative files against a real database: ids, errors, and what a run leaves. */
 #include "store_test.h"
 
+#include "base/mem.h"
 #include "store/declare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
 
 static int run_file(struct kg_store *store, const char *text, bool dry_run, struct kg_declare_result *result)
 {
@@ -129,9 +133,33 @@ static void what_refers_to_something_that_goes_is_refused(void **state)
                  "invalid reference 'service: s' (no such entry in 'services')");
 }
 
+/* What one entity may hold is bounded, so that aliases cannot blow it up; a file holds as many as it likes.
+ */
+static void a_file_may_hold_more_values_than_one_entity(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    const size_t count = 14000, room = count * 64;
+    struct kg_declare_request request = { .file_count = 1, .limit = room, .dry_run = true };
+    struct kg_declare_result result;
+    struct kg_declare_file file = { .name = "large.yaml" };
+    struct kg_error err = { "" };
+    char *text = kg_calloc(1, room);
+    size_t len = (size_t)snprintf(text, room, HEAD "consumers:\n");
+
+    for (size_t i = 0; i < count; i++)
+        len += (size_t)snprintf(text + len, room - len, "- {username: u%zu, tags: [a, b, c]}\n", i);
+    file.text = kg_slice_of(text, len);
+    request.files = &file;
+    assert_int_equal(kg_declare(store, &request, &result, &err), 0);
+    assert_int_equal(result.created, count);
+    kg_declare_free(&result);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_file_may_hold_more_values_than_one_entity, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(ids_of_named_entities_are_kongs, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(an_entity_made_before_keeps_its_id, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(a_dry_run_counts_and_changes_nothing, set_up_open, tear_down),
