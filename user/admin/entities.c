@@ -71,8 +71,9 @@ static void refuse(struct kg_call *call, json_t *problem, const struct kg_error 
     kg_reply_message(call, 500, err->text);
 }
 
-/* {"name": "x"} becomes {"id": …}. What does not have that shape stays for the schema to judge. */
-static json_t *resolve_one(struct kg_call *call, const struct kg_field *field)
+/* {"name": "x"} becomes {"id": …}; false, and answered, when nothing has that name. What does not have that
+ * shape stays for the schema to judge. */
+static bool resolve_one(struct kg_call *call, const struct kg_field *field)
 {
     const struct kg_entity *target = &kg_entities[field->reference];
     json_t *value = json_object_get(call->input, field->name);
@@ -80,24 +81,27 @@ static json_t *resolve_one(struct kg_call *call, const struct kg_field *field)
     json_t *found;
 
     if (!name || json_object_get(value, "id"))
-        return NULL;
-    found = kg_store_find(call->parts->store, target->id, kg_slice_str(name));
-    if (!found)
-        return kg_problem_unresolved(target, field->name, target->endpoint_key, name);
-    json_object_set_new(call->input, field->name, json_pack("{s:s}", "id", id_of(found)));
+        return true;
+    found = kg_store_find_named(call->parts->store, target->id, kg_slice_str(name));
+    if (found)
+        json_object_set_new(call->input, field->name, json_pack("{s:s}", "id", id_of(found)));
+    else if (kg_store_unreadable(call->parts->store))
+        unreadable(call);
+    else
+        kg_reply_problem(call, kg_problem_unresolved(target, field->name, target->endpoint_key, name));
     json_decref(found);
-    return NULL;
+    return found != NULL;
 }
 
-static json_t *resolve_foreign(struct kg_call *call, const struct kg_entity *entity)
+static bool resolve_foreign(struct kg_call *call, const struct kg_entity *entity)
 {
-    json_t *problem = NULL;
+    bool good = true;
 
-    for (const struct kg_field *field = entity->fields; field->name && !problem; field++) {
+    for (const struct kg_field *field = entity->fields; field->name && good; field++) {
         if (field->type == KG_F_FOREIGN)
-            problem = resolve_one(call, field);
+            good = resolve_one(call, field);
     }
-    return problem;
+    return good;
 }
 
 void kg_admin_tell_model(struct kg_call *call, const struct kg_entity *entity, const json_t *object)
@@ -157,30 +161,35 @@ static void commit(struct kg_call *call, const struct kg_entity *entity, json_t 
     kg_reply_json(call, status, object);
 }
 
-/* Whether a client that brought its own id brought one that is taken. */
-static bool id_taken(struct kg_call *call, const struct kg_entity *entity, const json_t *object)
+/* Whether a client that brought its own id brought one that is free; false, and answered, when not, or when
+ * that cannot be known: what is there must not be written over. */
+static bool id_is_free(struct kg_call *call, const struct kg_entity *entity, const json_t *object)
 {
     json_t *there;
 
     if (!json_object_get(call->input, "id"))
-        return false;
+        return true;
     there = kg_store_get(call->parts->store, entity->id, id_of(object));
+    if (there)
+        kg_reply_problem(call, kg_problem_primary_key(id_of(object)));
+    else if (kg_store_unreadable(call->parts->store))
+        unreadable(call);
     json_decref(there);
-    return there != NULL;
+    return call->status == 0;
 }
 
 static void write_entity(struct kg_call *call, enum kg_write write, const json_t *old)
 {
     const struct kg_entity *entity = call->resource.entity;
-    json_t *object = NULL;
-    json_t *problem = resolve_foreign(call, entity);
+    json_t *object = NULL, *problem = NULL;
 
-    if (problem || kg_schema_apply(entity, write, call->input, old, &object, &problem) < 0) {
+    if (!resolve_foreign(call, entity))
+        return;
+    if (kg_schema_apply(entity, write, call->input, old, &object, &problem) < 0) {
         kg_reply_problem(call, problem);
         return;
     }
-    if (!old && id_taken(call, entity, object)) {
-        kg_reply_problem(call, kg_problem_primary_key(id_of(object)));
+    if (!old && !id_is_free(call, entity, object)) {
         json_decref(object);
         return;
     }

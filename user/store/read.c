@@ -159,6 +159,12 @@ json_t *kg_store_find(struct kg_store *store, enum kg_entity_id entity, struct k
     return kg_store_find_child(store, entity, ref, NULL, NULL);
 }
 
+json_t *kg_store_find_named(struct kg_store *store, enum kg_entity_id entity, struct kg_slice name)
+{
+    store->unreadable = false;
+    return get_by_key(store, &kg_entities[entity], name, NULL, NULL);
+}
+
 json_t *kg_store_find_child(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref,
                             const char *parent_field, const char *parent_id)
 {

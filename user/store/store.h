@@ -118,7 +118,10 @@ json_t *kg_store_get(struct kg_store *store, enum kg_entity_id entity, const cha
 /* By id when `ref` looks like a UUID and one is there, else by the endpoint key, unless that is a name below
  * a parent alone. */
 json_t *kg_store_find(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref);
-/* The same, but an endpoint key names only what hangs below this parent. An id names it wherever it hangs. */
+/* By the endpoint key alone, whatever that looks like. */
+json_t *kg_store_find_named(struct kg_store *store, enum kg_entity_id entity, struct kg_slice name);
+/* As kg_store_find, but an endpoint key names only what hangs below this parent. An id names it wherever it
+ * hangs. */
 json_t *kg_store_find_child(struct kg_store *store, enum kg_entity_id entity, struct kg_slice ref,
                             const char *parent_field, const char *parent_id);
 
