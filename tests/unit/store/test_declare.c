@@ -121,8 +121,23 @@ static void yaml_that_is_none_has_its_place(void **state)
     assert_error(store, HEAD "_ignore: !!binary x\n", 2, 10,
                  "the tag tag:yaml.org,2002:binary is not known here");
     assert_error(store, HEAD "_ignore: [{<<: 1}]\n", 2, 17, "only maps can be merged by <<");
+    assert_error(store, HEAD "consumers: [{\"username\\0x\": a}]\n", 2, 14,
+                 "a name in a map has no null bytes in it");
     assert_error(store, HEAD "---\na: b\n", 2, 1, "only one document is taken from one file");
     assert_error(store, "", 0, 0, "expected a declarative configuration: a map with _format_version in it");
+}
+
+/* What a sentence has no room for may end inside of a character. */
+static void an_error_keeps_its_words_where_a_text_is_cut(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    char name[128] = "", text[512], message[256];
+
+    for (size_t i = 0; i < 30; i++)
+        snprintf(name + 3 * i, sizeof(name) - 3 * i, "\u20ac");
+    snprintf(text, sizeof(text), HEAD "_ignore: {%s: 1, %s: 2}\n", name, name);
+    snprintf(message, sizeof(message), "the name \"%.78s\" is given twice in this map", name);
+    assert_error(store, text, 2, 46, message);
 }
 
 static void what_refers_to_something_that_goes_is_refused(void **state)
@@ -268,6 +283,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_unique_together_may_go_to_another_id, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(a_dump_of_a_lifetime_can_be_synced, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(a_moment_far_away_does_not_overflow, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(an_error_keeps_its_words_where_a_text_is_cut, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(ids_of_named_entities_are_kongs, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(an_entity_made_before_keeps_its_id, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(a_dry_run_counts_and_changes_nothing, set_up_open, tear_down),
