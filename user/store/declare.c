@@ -407,24 +407,32 @@ static void sync_all(struct kg_declaring *d)
         remove_rest(d, &kg_entities[order[i]]);
 }
 
-static int run(struct kg_declaring *d)
+/* All in one transaction, which has been begun. */
+static int run_inside(struct kg_declaring *d)
 {
-    int rc = kg_db_exec(d->store, CACHE, d->err);
+    int rc;
 
-    if (rc == 0)
-        rc = kg_db_begin(d->store, d->err);
-    if (rc)
-        return rc;
     sync_all(d);
     kg_rows_close(d);
     rc = d->rc;
     if (rc == 0 && (kg_declare_failed(d) || d->request->dry_run))
         rc = -ECANCELED; /* rolls back */
     rc = kg_db_end(d->store, rc, d->err);
-    kg_db_exec(d->store, CACHE_BACK, NULL);
-    sqlite3_db_release_memory(d->store->db);
     if (rc == -ECANCELED)
         rc = kg_declare_failed(d) ? -EINVAL : 0;
+    return rc;
+}
+
+static int run(struct kg_declaring *d)
+{
+    int rc = kg_db_exec(d->store, CACHE, d->err);
+
+    if (rc == 0)
+        rc = kg_db_begin(d->store, d->err);
+    if (rc == 0)
+        rc = run_inside(d);
+    kg_db_exec(d->store, CACHE_BACK, NULL);
+    sqlite3_db_release_memory(d->store->db);
     return rc;
 }
 
