@@ -296,14 +296,15 @@ static void print_change(const json_t *change, bool colour)
         { "update", "updating", "\033[33m" },
         { "delete", "deleting", "\033[31m" },
     };
-    const char *owner = text_of(change, "for"), *name;
+    const char *owner = text_of(change, "for"), *action = text_of(change, "action"), *name;
     json_t *field;
     size_t at = 0;
 
-    while (at < 2 && strcmp(text_of(change, "action"), words[at].action) != 0)
+    while (at < 2 && !(action && strcmp(action, words[at].action) == 0))
         at++;
     printf("%s%s%s ", colour ? words[at].colour : "", words[at].word, colour ? "\033[0m" : "");
-    printf("%s ", text_of(change, "entity"));
+    print_safe(stdout, text_of(change, "entity"));
+    fputc(' ', stdout);
     print_safe(stdout, text_of(change, "name"));
     if (owner)
         fputs(" for ", stdout);
