@@ -354,6 +354,36 @@ static void refuse_delete(struct kg_declaring *d, const struct kg_entity *entity
     json_decref(problem);
 }
 
+static void tell_children(struct kg_declaring *d, const struct kg_entity *child, const struct kg_field *link,
+                          const char *parent)
+{
+    uint8_t(*ids)[16];
+    size_t count = kg_rows_children(d, child, link, parent, &ids);
+
+    for (size_t i = 0; i < count && !stopped(d); i++) {
+        char id[KG_UUID_TEXT];
+        json_t *row;
+
+        kg_id_text(ids[i], id);
+        row = stored(d, child, id);
+        if (row)
+            kg_declare_changed(d, KG_DELETED, child, row, NULL);
+        json_decref(row);
+    }
+    free(ids);
+}
+
+/* What goes with it though it does not carry the selected tags: whoever asks for the difference shall see it.
+ * Nothing that goes with its parent has children of its own. */
+static void tell_cascade(struct kg_declaring *d, const struct kg_entity *entity, const char *id)
+{
+    for (size_t i = 0; json_array_size(d->tags) > 0 && i < KG_ENTITIES; i++) {
+        for (const struct kg_field *field = kg_entities[i].fields; field->name; field++)
+            if (field->type == KG_F_FOREIGN && field->cascade && field->reference == entity->id)
+                tell_children(d, &kg_entities[i], field, id);
+    }
+}
+
 static void remove_one(struct kg_declaring *d, const struct kg_entity *entity, const uint8_t bytes[16])
 {
     char id[KG_UUID_TEXT];
@@ -365,6 +395,7 @@ static void remove_one(struct kg_declaring *d, const struct kg_entity *entity, c
     /* It may have gone with its parent. */
     if (!row)
         return;
+    tell_cascade(d, entity, id);
     kg_declare_changed(d, KG_DELETED, entity, row, NULL);
     json_decref(row);
     rc = kg_write_check_delete(d->store, entity, id, &problem, d->err);

@@ -232,6 +232,18 @@ static void what_is_unique_together_may_go_to_another_id(void **state)
     assert_true(is_there(store, KG_ACLS, ID_A));
 }
 
+static void what_goes_with_a_selected_parent_is_told(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+
+    sync_file(store,
+              HEAD "consumers: [{username: a, tags: [team], keyauth_credentials: [{key: untagged-untagged}]},"
+                   " {username: b, acls: [{group: g}]}]\n",
+              4, 0, 0);
+    sync_file(store, HEAD "_info: {select_tags: [team]}\n", 0, 0, 2);
+    sync_file(store, HEAD "consumers: [{username: b, acls: [{group: g}]}]\n", 0, 0, 0);
+}
+
 /* In the bounds of a ttl, whenever the key says that it was made. */
 static void a_dump_of_a_lifetime_can_be_synced(void **state)
 {
@@ -284,6 +296,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_dump_of_a_lifetime_can_be_synced, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(a_moment_far_away_does_not_overflow, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(an_error_keeps_its_words_where_a_text_is_cut, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(what_goes_with_a_selected_parent_is_told, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(ids_of_named_entities_are_kongs, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(an_entity_made_before_keeps_its_id, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(a_dry_run_counts_and_changes_nothing, set_up_open, tear_down),
