@@ -318,6 +318,25 @@ YAML
     refused 'service "other": is there already, but without the selected tags' -- sync --select-tag team-a clash.yaml
 }
 
+@test "a select tag that is empty or has no room selects nothing, and deletes nothing" {
+    local many=() i
+
+    nothing
+    kctl service create --name other --url http://127.0.0.1:8001 >/dev/null
+    file empty.yaml </dev/null
+    run -2 kctl sync --select-tag '' empty.yaml
+    like 'keyctl: --select-tag' "$output"
+    run -2 kctl sync --select-tag , empty.yaml
+    run -2 kctl sync --select-tag '' --select-tag team-a empty.yaml
+    run -2 kctl sync --select-tag team-a --select-tag '' empty.yaml
+    run -2 kctl dump --select-tag ''
+    for ((i = 0; i < 40; i++)); do
+        many+=(--select-tag "tag-$i-$(printf '%080d' 0)")
+    done
+    run -2 kctl sync "${many[@]}" empty.yaml
+    kctl service get other >/dev/null
+}
+
 @test "names and keys move from one entity to another within one sync" {
     nothing
     a=11111111-1111-4111-8111-111111111111 b=22222222-2222-4222-8222-222222222222

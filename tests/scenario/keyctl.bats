@@ -140,6 +140,55 @@ print(sum(2 if u.east_asian_width(c) in "WF" else 1 for c in sys.argv[1]))' "$li
     kctl consumer delete small
 }
 
+@test "a name with controls of the terminal in it reaches none, however it is printed" {
+    local csi=$'\u009b31m'
+
+    kctl consumer create --username "red$csi" >/dev/null
+    for out in table json yaml; do
+        kctl consumer list -o "$out" >"$T/printed"
+        run ! grep -aq $'\xc2\x9b' "$T/printed"
+    done
+    same "red$csi" "$(kctl consumer list -o json | jq -r '.data[].username | select(startswith("red"))')"
+    kctl events --type entity >"$T/printed"
+    run ! grep -aq $'\xc2\x9b' "$T/printed"
+    same "red$csi" "$(jq -r '.name | select(startswith("red"))' "$T/printed")"
+    kctl consumer delete "red$csi" --yes
+}
+
+# impostor JSON: a daemon that says this to whatever it is asked; its socket is $T/impostor.sock.
+impostor()
+{
+    in_background impostor /usr/bin/python3 -c '
+import socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+while True:
+    client, _ = server.accept()
+    client.recv(65536)
+    body = sys.argv[2].encode()
+    client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
+    while client.recv(65536):
+        pass
+    client.close()
+' "$T/impostor.sock" "$1"
+    ready impostor test -S "$T/impostor.sock"
+}
+
+@test "what answers without what keyctl looks for ends in no crash" {
+    local words
+
+    impostor '{"changes": [{}, 1, {"fields": {"a": 1}}], "data": [{}, 1, null], "candidates": [{"fails": [1]}], "upstream": {"headers": [[], 1]}, "plugins": [1], "balancer": {"targets": [1]}, "enabled_plugins": [1]}'
+    for words in 'diff /dev/null' 'sync --yes /dev/null' 'service list' 'service list -o yaml' 'plugin get x' stats status \
+        'explain GET /' 'upstream health x' 'completion words -- service get ' 'completion words -- plugin create --name '; do
+        # shellcheck disable=SC2086 # words
+        run timeout 10 "$KEYCTL" $words --socket "$T/impostor.sock"
+        [[ $status -le 4 ]] || return 1
+        unlike 'Sanitizer|runtime error' "$output"
+    done
+    end_of impostor
+}
+
 @test "colours are for terminals, and not against NO_COLOR" {
     like $'\x1b\\[1m' "$(on_terminal 80 '' consumer list)"
     unlike $'\x1b' "$(NO_COLOR=1 on_terminal 80 '' consumer list)"

@@ -36,22 +36,36 @@ static bool is_set(struct kg_call *call, struct kg_slice name)
            (kg_slice_eq(value, KG_SLICE("1")) || kg_slice_eq(value, KG_SLICE("true")));
 }
 
-/* ?select_tags=a,b as an array; NULL, and answered, when it is none. */
+static json_t *refuse_tags(struct kg_call *call, json_t *tags, const char *why)
+{
+    json_decref(tags);
+    kg_reply_problem(call, kg_problem_new(11, "invalid options", "invalid option (select_tags: %s)", why));
+    return NULL;
+}
+
+/* ?select_tags=a,b as an array; NULL, and answered, when it is none. A tag that is passed over would select
+ * more, and what is selected may be deleted: so nothing is passed over. */
 static json_t *select_tags(struct kg_call *call)
 {
     char buf[TAGS_MAX];
-    struct kg_slice list, tag;
+    struct kg_writer w = kg_writer_of(buf, sizeof(buf));
+    struct kg_slice raw = { 0 }, list, tag;
     json_t *tags = json_array();
+    bool bare;
+    int count = kg_query_find(call->query, KG_SLICE("select_tags"), &raw, &bare);
 
-    if (!kg_admin_query_arg(call, KG_SLICE("select_tags"), buf, sizeof(buf), &list))
+    if (count == 0)
         return tags;
-    while (kg_slice_next_element(&list, &tag))
-        json_array_append_new(tags, json_stringn(tag.ptr, tag.len));
-    if (json_array_size(tags) > 0)
-        return tags;
-    json_decref(tags);
-    kg_reply_problem(call, kg_problem_new(11, "invalid options", "invalid option (select_tags: no tags)"));
-    return NULL;
+    if (count > 1)
+        return refuse_tags(call, tags, "given twice");
+    if (!kg_query_decode(raw, &w))
+        return refuse_tags(call, tags, "too long");
+    list = kg_writer_slice(&w);
+    while (kg_slice_next_element(&list, &tag)) {
+        if (json_array_append_new(tags, json_stringn(tag.ptr, tag.len)) < 0)
+            return refuse_tags(call, tags, "not UTF-8");
+    }
+    return json_array_size(tags) > 0 ? tags : refuse_tags(call, tags, "no tags");
 }
 
 /* ---- GET ---- */

@@ -17,11 +17,11 @@ bool kg_admin_read_dry_run(struct kg_call *call)
 {
     struct kg_slice raw = { 0 };
     bool bare = false;
-    int wanted;
+    int wanted, count = kg_query_find(call->query, KG_SLICE("dry_run"), &raw, &bare);
 
-    if (call->method == KG_METHOD_GET || kg_query_find(call->query, KG_SLICE("dry_run"), &raw, &bare) == 0)
+    if (call->method == KG_METHOD_GET || count == 0)
         return true;
-    wanted = bare ? 1 : truth(raw);
+    wanted = count > 1 ? -1 : bare ? 1 : truth(raw);
     call->dry_run = wanted == 1;
     if (wanted < 0)
         kg_reply_message(call, 400, "dry_run must be 1 or 0");

@@ -13,17 +13,21 @@
 
 #define CONSUMERS_MAX 10000 /* with more of them an answer would have tens of megabytes */
 
-/* \ " and line feeds are what the format escapes; other control bytes have no business in a label. */
+/* \ " and line feeds are what the format escapes; other controls (U+0080 to U+009F too) have no business in a
+ * label. */
 static void put_label(FILE *out, const char *name, const char *value)
 {
     fprintf(out, "%s=\"", name);
     for (const char *c = value; *c; c++) {
+        bool c1 = (unsigned char)c[0] == 0xc2 && (unsigned char)c[1] >= 0x80 && (unsigned char)c[1] <= 0x9f;
+
         if (*c == '\\' || *c == '"')
             fprintf(out, "\\%c", *c);
         else if (*c == '\n')
             fputs("\\n", out);
         else
-            fputc((unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c, out);
+            fputc((unsigned char)*c < 0x20 || *c == 0x7f || c1 ? '?' : *c, out);
+        c += c1;
     }
     fputc('"', out);
 }

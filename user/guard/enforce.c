@@ -216,8 +216,12 @@ static int set_ban(struct kg_guard *guard, const struct wanted *want, struct kg_
         return kg_error_set(err, ENOSPC, "there are %u bans already, more than keygate keeps",
                             kg_bans_count(guard->bans));
     rc = kg_store_put_ban(guard->store, &record, err);
-    if (rc)
+    /* A disk that fails keeps nobody in who has earned a ban: it is in the map, and the next start stores it.
+     */
+    if (rc && want->reason == KG_BAN_MANUAL)
         return rc;
+    if (rc && may_complain(guard))
+        kg_log(KG_LOG_ERROR, "%s", err->text);
     if (!entry) {
         if (old)
             remove_entry(guard, old);

@@ -2,6 +2,8 @@
 /* What each verb asks the daemon, and how its answer is shown. */
 #include "keyctl/keyctl.h"
 
+#include "base/mem.h"
+
 #include <stdlib.h>
 
 #define REF_MAX      1024 /* of a name in the command line; encoded three times as long */
@@ -59,8 +61,14 @@ int request(const struct command *command, const char *method, const char *path,
 
 void print_json(const json_t *json)
 {
-    json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+    char *text = json_dumps(json, JSON_INDENT(2) | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+    bool half = false;
+
+    print_escaped(stdout, kg_slice_str(text), &half);
     fputc('\n', stdout);
+    if (text)
+        kg_wipe(text, strlen(text)); /* it may hold keys */
+    free(text);
 }
 
 int show_object(const struct command *command, const json_t *object)

@@ -105,10 +105,10 @@ struct place {
 
 static void offer(const struct place *place, const char *candidate, const char *about)
 {
-    if (strncmp(candidate, place->word, strlen(place->word)) != 0)
+    if (!candidate || strncmp(candidate, place->word, strlen(place->word)) != 0)
         return;
     for (const unsigned char *c = (const unsigned char *)candidate; *c; c++) {
-        if (*c < 0x20 || *c == 0x7f)
+        if (*c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f))
             return; /* a shell could not be given it safely */
     }
     printf("%s%s\t%s\n", place->lead, candidate, about);

@@ -160,20 +160,29 @@ static void add_argument(char *path, const char *name, const char *value)
     snprintf(path + len, PATH_CAP - len, "%c%s=%s", strchr(path, '?') ? '&' : '?', name, encoded + 1);
 }
 
-static void add_tags(char *path, const struct command *command)
+/* 0, or KG_CTL_USAGE. Without a tag everything would be selected, and with one that is cut something else:
+ * what is selected may be deleted. */
+static int add_tags(char *path, const struct command *command)
 {
-    json_t *tags = json_object_get(command->fields, "select_tag"), *tag;
+    const json_t *tags = json_object_get(command->fields, "select_tag"), *tag;
     char list[PATH_CAP / 4] = "";
+    struct kg_writer w = kg_writer_of(list, sizeof(list) - 1);
     size_t i;
 
+    if (!tags)
+        return 0;
+    if (json_array_size(tags) == 0)
+        return usage_error("--select-tag is there, but without a tag");
     json_array_foreach(tags, i, tag)
     {
-        size_t len = strlen(list);
-
-        snprintf(list + len, sizeof(list) - len, "%s%s", len ? "," : "", json_string_value(tag));
+        if (i > 0)
+            KG_PUT(&w, ",");
+        kg_put(&w, kg_slice_str(json_string_value(tag)));
     }
-    if (list[0])
-        add_argument(path, "select_tags", list);
+    if (w.overflow)
+        return usage_error("--select-tag: its tags have at most %zu bytes in all", sizeof(list) - 1);
+    add_argument(path, "select_tags", list);
+    return 0;
 }
 
 static int send_form(const struct command *command, struct form *form, bool dry_run, struct answer *answer)
@@ -187,7 +196,8 @@ static int send_form(const struct command *command, struct form *form, bool dry_
 
     if (dry_run)
         add_argument(path, "dry_run", "1");
-    add_tags(path, command);
+    if (add_tags(path, command) != 0)
+        return KG_CTL_USAGE;
     snprintf(type, sizeof(type), "multipart/form-data; boundary=%s", form->boundary);
     return ask_at_length(command->socket, &question, answer);
 }
@@ -286,14 +296,15 @@ static void print_change(const json_t *change, bool colour)
         { "update", "updating", "\033[33m" },
         { "delete", "deleting", "\033[31m" },
     };
-    const char *owner = text_of(change, "for"), *name;
+    const char *owner = text_of(change, "for"), *action = text_of(change, "action"), *name;
     json_t *field;
     size_t at = 0;
 
-    while (at < 2 && strcmp(text_of(change, "action"), words[at].action) != 0)
+    while (at < 2 && !(action && strcmp(action, words[at].action) == 0))
         at++;
     printf("%s%s%s ", colour ? words[at].colour : "", words[at].word, colour ? "\033[0m" : "");
-    printf("%s ", text_of(change, "entity"));
+    print_safe(stdout, text_of(change, "entity"));
+    fputc(' ', stdout);
     print_safe(stdout, text_of(change, "name"));
     if (owner)
         fputs(" for ", stdout);
@@ -440,7 +451,8 @@ static int run_dump(const struct command *command)
 
     if (command->output == OUTPUT_JSON)
         return usage_error("dump prints YAML");
-    add_tags(path, command);
+    if (add_tags(path, command) != 0)
+        return KG_CTL_USAGE;
     if (is_set(command, "with_id"))
         add_argument(path, "with_id", "1");
     if (is_set(command, "no_keys"))

@@ -5,7 +5,7 @@
 /* At once: whoever reads it, by eye or through a pipe, waits for it. */
 static void print_lines(void *ctx, struct kg_slice bytes)
 {
-    fwrite(bytes.ptr, 1, bytes.len, stdout);
+    print_escaped(stdout, bytes, ctx);
     fflush(stdout);
 }
 
@@ -43,6 +43,7 @@ static int run_events(const struct command *command)
     bool follow = json_is_true(json_object_get(command->fields, "follow"));
     const json_t *types = json_object_get(command->fields, "type");
     struct answer answer;
+    bool half = false;
     char path[512];
     int rc;
 
@@ -50,7 +51,7 @@ static int run_events(const struct command *command)
         return usage_error("--type takes entity, ban, signal, health, dns, trouble or reload");
     snprintf(path, sizeof(path), "/events?follow=%d&past=%d", follow, follow ? 10 : 256);
     put_type(path, sizeof(path), types);
-    rc = ask_stream(command->socket, path, follow, print_lines, NULL, &answer);
+    rc = ask_stream(command->socket, path, follow, print_lines, &half, &answer);
     if (rc == 0 && answer.status != 200)
         rc = refused(command, &answer);
     json_decref(answer.json);

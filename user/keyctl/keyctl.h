@@ -220,8 +220,11 @@ int confirm_delete(const struct command *command, const json_t *answer);
 /* output.c, yaml.c */
 void print_table(const struct noun *noun, enum verb verb, const json_t *rows);
 void print_flat(const json_t *object);
-/* Prints text with control bytes as '?'. */
+/* Prints text with control bytes as '?'; NULL as "-". */
 void print_safe(FILE *out, const char *text);
+/* Prints JSON, or a piece of it, with what a terminal would obey escaped: it stays the same JSON. *half,
+ * false at first, goes from one piece to the next. */
+void print_escaped(FILE *out, struct kg_slice json, bool *half);
 int write_yaml(FILE *out, const json_t *value);
 int print_yaml(const json_t *value);
 

@@ -15,11 +15,27 @@
  * to U+009F) count. */
 void print_safe(FILE *out, const char *text)
 {
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+    for (const unsigned char *c = (const unsigned char *)(text ? text : "-"); *c; c++) {
         bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f;
 
         fputc(*c < 0x20 || *c == 0x7f || c1 ? '?' : *c, out);
         c += c1;
+    }
+}
+
+void print_escaped(FILE *out, struct kg_slice json, bool *half)
+{
+    for (size_t i = 0; i < json.len; i++) {
+        unsigned char c = (unsigned char)json.ptr[i];
+        bool c1 = *half && c >= 0x80 && c <= 0x9f;
+
+        if (*half && !c1)
+            fputc(0xc2, out);
+        *half = c == 0xc2;
+        if (c1 || c == 0x7f || (c < 0x20 && c != '\n'))
+            fprintf(out, "\\u%04x", c);
+        else if (!*half)
+            fputc(c, out);
     }
 }
 

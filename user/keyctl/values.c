@@ -368,7 +368,8 @@ int set_value(json_t *fields, const struct flag *flag, const char *text, struct 
         return add_config(fields, flag, text, err);
     field_name(flag, name);
     before = json_object_get(fields, name);
-    if (flag->kind == FLAG_LIST && text[0] != '\0')
+    /* After an empty value, which unsets, more would be said twice. */
+    if (flag->kind == FLAG_LIST && text[0] != '\0' && !json_is_null(before))
         return add_list(fields, name, text) < 0 ? not_utf8(err, "the command line") : 0;
     if (flag->kind == FLAG_RECORD && text[0] != '\0')
         return add_to_record(fields, flag, name, text, err);

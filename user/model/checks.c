@@ -34,6 +34,13 @@ const char *kg_check_say(char scratch[256], struct kg_slice before, struct kg_sl
     return scratch;
 }
 
+const char *kg_check_no_host(char scratch[256], struct kg_slice host)
+{
+    if (kg_slice_find(host, '@') < host.len)
+        return "must not have a user or a password";
+    return kg_check_say(scratch, KG_SLICE("invalid value: "), host, KG_SLICE(""));
+}
+
 static bool is_alnum(char c)
 {
     return (c >= '0' && c <= '9') || (kg_lower(c) >= 'a' && kg_lower(c) <= 'z');
@@ -160,7 +167,7 @@ const char *kg_check_service_host(const json_t *value, char scratch[256])
         return NULL;
     if (kg_host_has_port(host, &name, &port) && (kg_is_host_name(name) || kg_is_bracketed_ipv6(name)))
         return "must not have a port";
-    return kg_check_say(scratch, KG_SLICE("invalid value: "), host, KG_SLICE(""));
+    return kg_check_no_host(scratch, host);
 }
 
 static const char *check_wildcard(struct kg_slice name, struct kg_slice whole, char scratch[256])
@@ -176,8 +183,7 @@ static const char *check_wildcard(struct kg_slice name, struct kg_slice whole, c
         rest = kg_slice_of(name.ptr, star - 1);
     else
         return "invalid wildcard: must be placed at leftmost or rightmost label";
-    return kg_is_host_name(rest) ? NULL
-                                 : kg_check_say(scratch, KG_SLICE("invalid value: "), whole, KG_SLICE(""));
+    return kg_is_host_name(rest) ? NULL : kg_check_no_host(scratch, whole);
 }
 
 const char *kg_check_route_host(const json_t *value, char scratch[256])
@@ -202,8 +208,7 @@ static const char *check_server_name(struct kg_slice name, char scratch[256])
         return "must not be an IP";
     if (kg_host_has_port(name, &host, &port))
         return "must not have a port";
-    return kg_is_host_name(name) ? NULL
-                                 : kg_check_say(scratch, KG_SLICE("invalid value: "), name, KG_SLICE(""));
+    return kg_is_host_name(name) ? NULL : kg_check_no_host(scratch, name);
 }
 
 const char *kg_check_sni(const json_t *value, char scratch[256])

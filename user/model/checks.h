@@ -55,6 +55,8 @@ bool kg_host_has_port(struct kg_slice host, struct kg_slice *name, uint64_t *por
  * UTF-8. */
 const char *kg_check_say(char scratch[256], struct kg_slice before, struct kg_slice value,
                          struct kg_slice after);
+/* What is said of something that is no host. A password before an '@' is not repeated. */
+const char *kg_check_no_host(char scratch[256], struct kg_slice host);
 
 /* upstream_fields.c */
 extern const struct kg_field kg_upstream_fields[], kg_target_fields[];

@@ -124,7 +124,7 @@ const char *kg_check_host_name(const json_t *value, char scratch[256])
 
     if (kg_is_host_name(host) && !is_address(host))
         return NULL;
-    return kg_check_say(scratch, KG_SLICE("invalid value: "), host, KG_SLICE(""));
+    return kg_check_no_host(scratch, host);
 }
 
 /* What goes out as it is in Host: a name or an address, perhaps with a port (RFC 9110, 7.2). */
@@ -137,7 +137,7 @@ const char *kg_check_host_header(const json_t *value, char scratch[256])
         return "invalid port number";
     if (kg_is_host_name(name) || kg_is_bracketed_ipv6(name))
         return NULL;
-    return kg_check_say(scratch, KG_SLICE("invalid value: "), host, KG_SLICE(""));
+    return kg_check_no_host(scratch, host);
 }
 
 static const char *check_token(struct kg_slice name, struct kg_slice what, char scratch[256])

@@ -63,15 +63,14 @@ static int write_ban(struct kg_store *store, const struct kg_ban_record *record,
  */
 int kg_store_put_ban(struct kg_store *store, const struct kg_ban_record *record, struct kg_error *err)
 {
-    int rc, back;
+    int rc;
 
     if (record->reason == KG_BAN_MANUAL)
         return write_ban(store, record, err);
-    rc = kg_db_exec(store, "PRAGMA synchronous = NORMAL", err);
+    rc = kg_db_hurry(store, err);
     if (rc == 0)
         rc = write_ban(store, record, err);
-    back = kg_db_exec(store, "PRAGMA synchronous = FULL", rc ? NULL : err);
-    return rc ? rc : back;
+    return kg_db_settle(store, rc, err);
 }
 
 static bool read_ban(sqlite3_stmt *stmt, struct kg_ban_record *record)

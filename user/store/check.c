@@ -16,8 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BUSY_TIMEOUT_MS 2000
-#define ERRORS_MAX      100 /* of SQLite's own: one torn page can make many thousands */
+#define ERRORS_MAX 100 /* of SQLite's own: one torn page can make many thousands */
 
 struct check {
     struct kg_store *store;
@@ -244,7 +243,7 @@ static int open_readonly(struct kg_store *store, struct kg_error *err)
     if (rc != SQLITE_OK)
         return kg_error_set(err, EIO, "cannot open %s: %s", path, sqlite3_errstr(rc));
     sqlite3_extended_result_codes(store->db, 1);
-    sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
+    sqlite3_busy_timeout(store->db, KG_STORE_BUSY_MS);
     return kg_db_exec(store, "PRAGMA query_only = ON; PRAGMA trusted_schema = OFF; BEGIN", err);
 }
 

@@ -92,3 +92,17 @@ int kg_db_run(struct kg_store *store, sqlite3_stmt *stmt, struct kg_error *err, 
     kg_sql_done(store, stmt);
     return rc;
 }
+
+int kg_db_hurry(struct kg_store *store, struct kg_error *err)
+{
+    sqlite3_busy_timeout(store->db, 0);
+    return kg_db_exec(store, "PRAGMA synchronous = NORMAL", err);
+}
+
+int kg_db_settle(struct kg_store *store, int rc, struct kg_error *err)
+{
+    int back = kg_db_exec(store, "PRAGMA synchronous = FULL", rc ? NULL : err);
+
+    sqlite3_busy_timeout(store->db, KG_STORE_BUSY_MS);
+    return rc ? rc : back;
+}

@@ -63,11 +63,12 @@ static int64_t end_of(struct kg_declaring *d, const struct kg_entity *entity, co
                       int64_t before)
 {
     const struct kg_field *field = kg_table_lifetime(entity);
-    int64_t ttl = field ? json_integer_value(json_object_get(whole, field->name)) : 0, expires;
+    json_int_t ttl = field ? json_integer_value(json_object_get(whole, field->name)) : 0, expires;
 
     if (ttl <= 0)
         return 0;
-    expires = json_integer_value(json_object_get(whole, "created_at")) + ttl;
+    if (__builtin_add_overflow(json_integer_value(json_object_get(whole, "created_at")), ttl, &expires))
+        expires = INT64_MAX;
     return before > 0 && expires - before >= -1 && expires - before <= 1 ? before : expires;
 }
 
@@ -107,11 +108,22 @@ static bool is_same(struct kg_declaring *d, const struct kg_entity *entity, cons
     return true;
 }
 
+/* Of what is unique only together: the one that may be anything for a while. A reference must lead somewhere.
+ */
+static const char *movable(const struct kg_entity *entity)
+{
+    size_t i = 0;
+
+    while (kg_entity_field(entity, entity->unique_together[i])->type == KG_F_FOREIGN)
+        i++;
+    return entity->unique_together[i];
+}
+
 /* Takes a value away from a stored entity that will get another one later in this sync, or will be gone. */
 static bool evict(struct kg_declaring *d, const struct kg_entity *entity, const struct kg_field *field,
                   const char *id)
 {
-    const char *name = field ? field->name : entity->unique_together[0];
+    const char *name = field ? field->name : movable(entity);
     json_t *row = kg_rows_get(d, entity, id), *values = json_object_get(d->evicted, id);
     char column[80];
 
@@ -348,6 +360,36 @@ static void refuse_delete(struct kg_declaring *d, const struct kg_entity *entity
     json_decref(problem);
 }
 
+static void tell_children(struct kg_declaring *d, const struct kg_entity *child, const struct kg_field *link,
+                          const char *parent)
+{
+    uint8_t(*ids)[16];
+    size_t count = kg_rows_children(d, child, link, parent, &ids);
+
+    for (size_t i = 0; i < count && !stopped(d); i++) {
+        char id[KG_UUID_TEXT];
+        json_t *row;
+
+        kg_id_text(ids[i], id);
+        row = stored(d, child, id);
+        if (row)
+            kg_declare_changed(d, KG_DELETED, child, row, NULL);
+        json_decref(row);
+    }
+    free(ids);
+}
+
+/* What goes with it though it does not carry the selected tags: whoever asks for the difference shall see it.
+ * Nothing that goes with its parent has children of its own. */
+static void tell_cascade(struct kg_declaring *d, const struct kg_entity *entity, const char *id)
+{
+    for (size_t i = 0; json_array_size(d->tags) > 0 && i < KG_ENTITIES; i++) {
+        for (const struct kg_field *field = kg_entities[i].fields; field->name; field++)
+            if (field->type == KG_F_FOREIGN && field->cascade && field->reference == entity->id)
+                tell_children(d, &kg_entities[i], field, id);
+    }
+}
+
 static void remove_one(struct kg_declaring *d, const struct kg_entity *entity, const uint8_t bytes[16])
 {
     char id[KG_UUID_TEXT];
@@ -359,6 +401,7 @@ static void remove_one(struct kg_declaring *d, const struct kg_entity *entity, c
     /* It may have gone with its parent. */
     if (!row)
         return;
+    tell_cascade(d, entity, id);
     kg_declare_changed(d, KG_DELETED, entity, row, NULL);
     json_decref(row);
     rc = kg_write_check_delete(d->store, entity, id, &problem, d->err);
@@ -405,24 +448,32 @@ static void sync_all(struct kg_declaring *d)
         remove_rest(d, &kg_entities[order[i]]);
 }
 
-static int run(struct kg_declaring *d)
+/* All in one transaction, which has been begun. */
+static int run_inside(struct kg_declaring *d)
 {
-    int rc = kg_db_exec(d->store, CACHE, d->err);
+    int rc;
 
-    if (rc == 0)
-        rc = kg_db_begin(d->store, d->err);
-    if (rc)
-        return rc;
     sync_all(d);
     kg_rows_close(d);
     rc = d->rc;
     if (rc == 0 && (kg_declare_failed(d) || d->request->dry_run))
         rc = -ECANCELED; /* rolls back */
     rc = kg_db_end(d->store, rc, d->err);
-    kg_db_exec(d->store, CACHE_BACK, NULL);
-    sqlite3_db_release_memory(d->store->db);
     if (rc == -ECANCELED)
         rc = kg_declare_failed(d) ? -EINVAL : 0;
+    return rc;
+}
+
+static int run(struct kg_declaring *d)
+{
+    int rc = kg_db_exec(d->store, CACHE, d->err);
+
+    if (rc == 0)
+        rc = kg_db_begin(d->store, d->err);
+    if (rc == 0)
+        rc = run_inside(d);
+    kg_db_exec(d->store, CACHE_BACK, NULL);
+    sqlite3_db_release_memory(d->store->db);
     return rc;
 }
 

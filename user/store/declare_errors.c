@@ -18,9 +18,38 @@ static json_t *text_or_null(const char *text)
     return value ? value : json_null();
 }
 
+/* Bytes of the character at the start of text, or 0 where there is none. */
+static size_t character(const char *text)
+{
+    for (size_t len = 1; len <= 4 && strnlen(text, len) == len; len++) {
+        json_t *one = json_stringn(text, len);
+
+        json_decref(one);
+        if (one)
+            return len;
+    }
+    return 0;
+}
+
+/* A text that was cut somewhere may have half a character in it, which jansson refuses: without that. */
+static json_t *sentence(char *text)
+{
+    json_t *whole = json_string(text);
+    size_t kept = 0;
+
+    if (whole)
+        return whole;
+    for (size_t at = 0, len; text[at]; at += len ? len : 1) {
+        len = character(text + at);
+        memmove(text + kept, text + at, len);
+        kept += len;
+    }
+    return json_stringn(text, kept);
+}
+
 void kg_declare_error(struct kg_declaring *d, const struct kg_declare_where *where, const char *fmt, ...)
 {
-    json_t *error, *message;
+    json_t *error;
     char noun[64] = "", text[1024];
     va_list args;
 
@@ -34,14 +63,13 @@ void kg_declare_error(struct kg_declaring *d, const struct kg_declare_where *whe
     if (where->entity)
         kg_declare_noun(where->entity, noun);
     error = json_object();
-    message = json_string(text);
     json_object_set_new(error, "file", text_or_null(d->request->files[where->file].name));
     json_object_set_new(error, "line", json_integer(where->node ? where->node->line : 0));
     json_object_set_new(error, "column", json_integer(where->node ? where->node->column : 0));
     json_object_set_new(error, "entity", text_or_null(noun[0] ? noun : NULL));
     json_object_set_new(error, "name", text_or_null(where->name));
     json_object_set_new(error, "field", text_or_null(where->field));
-    json_object_set_new(error, "message", message ? message : json_string("invalid value"));
+    json_object_set_new(error, "message", sentence(text));
     json_array_append_new(d->result->errors, error);
     kg_declare_flatten(d, where, json_string_value(json_object_get(error, "message")));
 }

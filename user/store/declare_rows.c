@@ -264,6 +264,26 @@ size_t kg_rows_list(struct kg_declaring *d, const struct kg_entity *entity, uint
     return count;
 }
 
+size_t kg_rows_children(struct kg_declaring *d, const struct kg_entity *child, const struct kg_field *link,
+                        const char *id, uint8_t (**ids)[16])
+{
+    struct kg_sql sql;
+    sqlite3_stmt *stmt;
+    size_t count = 0;
+
+    kg_sql_start(&sql, "SELECT id FROM \"%s\" WHERE \"%s\" = ? ORDER BY seq", child->name, link->name);
+    stmt = compile(d, &sql);
+    *ids = NULL;
+    if (stmt)
+        sqlite3_bind_text(stmt, 1, id, -1, SQLITE_STATIC);
+    while (step(d, stmt)) {
+        *ids = kg_realloc(*ids, count + 1, sizeof(**ids));
+        kg_id_parse((const char *)sqlite3_column_text(stmt, 0), (*ids)[count++]);
+    }
+    sqlite3_finalize(stmt);
+    return count;
+}
+
 void kg_rows_close(struct kg_declaring *d)
 {
     for (size_t i = 0; i < KG_ENTITIES; i++) {

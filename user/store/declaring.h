@@ -153,6 +153,9 @@ bool kg_rows_any(struct kg_declaring *d, const struct kg_entity *entity);
 void kg_rows_close(struct kg_declaring *d);
 /* Ids of all rows, or with select tags of those that carry them all: count of them in *ids (owned). */
 size_t kg_rows_list(struct kg_declaring *d, const struct kg_entity *entity, uint8_t (**ids)[16]);
+/* The same of those that hang from one by this field. */
+size_t kg_rows_children(struct kg_declaring *d, const struct kg_entity *child, const struct kg_field *link,
+                        const char *id, uint8_t (**ids)[16]);
 /* Whether the row's tags are all those selected. */
 bool kg_rows_selected(const struct kg_declaring *d, const json_t *tags);
 

@@ -11,6 +11,8 @@
 #define KG_STORE_VERSION 7
 #define KG_SQL_MAX       4096
 
+#define KG_STORE_BUSY_MS 2000 /* a backup by sqlite3(1) may hold the write lock for a moment */
+
 #define KG_DB_FILE    "keygate.db"
 #define KG_MASTER_LEN 32
 
@@ -144,6 +146,13 @@ int kg_db_version(struct kg_store *store, int64_t *version, struct kg_error *err
 int kg_db_begin(struct kg_store *store, struct kg_error *err);
 /* Commits when rc is 0, else rolls back and returns rc. */
 int kg_db_end(struct kg_store *store, int rc, struct kg_error *err);
+/*
+ * For what the daemon notes by itself: between the two, a commit is in the page cache alone (it survives
+ * kill -9, not power loss), and a lock that another program holds is not waited for. rc is what was done in
+ * between; a failure of the second takes its place when that was none.
+ */
+int kg_db_hurry(struct kg_store *store, struct kg_error *err);
+int kg_db_settle(struct kg_store *store, int rc, struct kg_error *err);
 /* Steps a statement that returns no rows, and is done with it. */
 int kg_db_run(struct kg_store *store, sqlite3_stmt *stmt, struct kg_error *err, const char *doing);
 

@@ -30,12 +30,11 @@ static int write_all(struct kg_store *store, const struct kg_key_use *uses, size
 int kg_store_note_uses(struct kg_store *store, const struct kg_key_use *uses, size_t count,
                        struct kg_error *err)
 {
-    int back, rc = kg_db_exec(store, "PRAGMA synchronous = NORMAL", err);
+    int rc = kg_db_hurry(store, err);
 
     if (rc == 0)
         rc = kg_db_begin(store, err);
     if (rc == 0)
         rc = kg_db_end(store, write_all(store, uses, count, err), err);
-    back = kg_db_exec(store, "PRAGMA synchronous = FULL", rc ? NULL : err);
-    return rc ? rc : back;
+    return kg_db_settle(store, rc, err);
 }

@@ -13,10 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define DB_FILE         KG_DB_FILE
-#define LOCK_FILE       "lock"
-#define APPLICATION_ID  0x6b677465 /* "kgte": file(1) and we can tell whose database it is */
-#define BUSY_TIMEOUT_MS 2000       /* a backup by sqlite3(1) may hold the write lock for a moment */
+#define DB_FILE        KG_DB_FILE
+#define LOCK_FILE      "lock"
+#define APPLICATION_ID 0x6b677465 /* "kgte": file(1) and we can tell whose database it is */
 
 static int open_dir(struct kg_store *store, struct kg_error *err)
 {
@@ -83,7 +82,7 @@ static int open_db(struct kg_store *store, struct kg_error *err)
     if (rc != SQLITE_OK)
         return kg_error_set(err, EIO, "cannot open %s: %s", path.text, sqlite3_errstr(rc));
     sqlite3_extended_result_codes(store->db, 1);
-    sqlite3_busy_timeout(store->db, BUSY_TIMEOUT_MS);
+    sqlite3_busy_timeout(store->db, KG_STORE_BUSY_MS);
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     return 0;
 }

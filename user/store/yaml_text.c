@@ -114,7 +114,8 @@ static bool is_block(struct kg_slice text)
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
 
-        if (c != '\n' && (c < 0x20 || c == 0x7f))
+        /* Beyond ASCII there are ends of lines for YAML, and char may have no sign. */
+        if (c != '\n' && ((unsigned char)c < 0x20 || (unsigned char)c > 0x7e))
             return false;
         if (text.ptr + i == start && c == ' ')
             return false;

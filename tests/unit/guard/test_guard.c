@@ -2,6 +2,8 @@
 /* Bans from signals and from operators, what can never be banned, what outlives a restart. */
 #include "fixture.h"
 
+#include <sqlite3.h>
+
 static void signal_from(struct fixture *f, const char *source, enum kg_signal_kind kind, unsigned times)
 {
     struct kg_signal signal = { .source = addr(source), .kind = kind };
@@ -656,11 +658,36 @@ static void everything_at_run_time_works_without_any_privilege(void **state)
     close(fd);
 }
 
+/* With nothing of it in the database: what the kernel holds is stored by the next start. */
+static void a_database_that_refuses_keeps_nobody_from_being_banned(void **state)
+{
+    struct fixture *f = *state;
+    struct kg_addr a = addr("198.51.100.7");
+    struct kg_ban_record record;
+    struct kg_ban value;
+    char path[128];
+    sqlite3 *db;
+
+    snprintf(path, sizeof(path), "%s/keygate.db", f->state);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "ALTER TABLE bans RENAME TO away", NULL, NULL, NULL), SQLITE_OK);
+    signal_from(f, "198.51.100.7", KG_SIGNAL_WRONG_KEY, 3);
+    assert_true(in_kernel(f, "198.51.100.7", &value));
+    /* What an operator asks for is answered as it is. */
+    assert_int_equal(ban(f, "198.51.100.8", 300), -EIO);
+    assert_int_equal(sqlite3_exec(db, "ALTER TABLE away RENAME TO bans", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    restart(f);
+    assert_int_equal(kg_store_get_ban(f->store, &a, &record), 0);
+    assert_true(record.active);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_free)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        T(a_database_that_refuses_keeps_nobody_from_being_banned),
         T(failures_ban_at_the_threshold_in_kernel_store_and_workers),
         T(what_is_not_http_is_its_own_reason),
         T(ipv6_failures_count_and_ban_by_64),

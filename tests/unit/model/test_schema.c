@@ -253,6 +253,8 @@ static void service_hosts_are_names_or_addresses_without_port(void **state)
     }
     assert_string_refused(KG_SERVICES, "", "host", "example.com:80", "must not have a port");
     assert_string_refused(KG_SERVICES, "", "host", "[::1]:80", "must not have a port");
+    /* Errors of declarative files are logged. */
+    assert_string_refused(KG_SERVICES, "", "host", "user:pass@h", "must not have a user or a password");
 }
 
 static void service_paths_are_clean(void **state)

@@ -3,6 +3,7 @@
 #include "store_test.h"
 
 #include "base/mem.h"
+#include "policy/policy.h"
 #include "store/declare.h"
 
 #include <stdio.h>
@@ -120,6 +121,8 @@ static void yaml_that_is_none_has_its_place(void **state)
     assert_error(store, HEAD "_ignore: !!binary x\n", 2, 10,
                  "the tag tag:yaml.org,2002:binary is not known here");
     assert_error(store, HEAD "_ignore: [{<<: 1}]\n", 2, 17, "only maps can be merged by <<");
+    assert_error(store, HEAD "consumers: [{\"username\\0x\": a}]\n", 2, 14,
+                 "a name in a map has no null bytes in it");
     assert_error(store, HEAD "---\na: b\n", 2, 1, "only one document is taken from one file");
     assert_error(store, "", 0, 0, "expected a declarative configuration: a map with _format_version in it");
 }
@@ -231,6 +234,19 @@ static void a_nul_in_a_text_is_refused(void **state)
                  "a NUL byte is no part of a text");
 }
 
+/* What a sentence has no room for may end inside of a character. */
+static void an_error_keeps_its_words_where_a_text_is_cut(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    char name[128] = "", text[512], message[256];
+
+    for (size_t i = 0; i < 30; i++)
+        snprintf(name + 3 * i, sizeof(name) - 3 * i, "\u20ac");
+    snprintf(text, sizeof(text), HEAD "_ignore: {%s: 1, %s: 2}\n", name, name);
+    snprintf(message, sizeof(message), "the name \"%.78s\" is given twice in this map", name);
+    assert_error(store, text, 2, 46, message);
+}
+
 static void what_refers_to_something_that_goes_is_refused(void **state)
 {
     struct kg_store *store = ((struct fixture *)*state)->store;
@@ -263,10 +279,131 @@ static void a_file_may_hold_more_values_than_one_entity(void **state)
     free(text);
 }
 
+/* What it prints changes nothing when it is synced. */
+static void assert_dump_is_stable(struct kg_store *store)
+{
+    const struct kg_dump_options options = { .select_tags = NULL };
+    struct kg_error err = { "" };
+    char *text = NULL;
+    size_t len = 0;
+
+    assert_int_equal(kg_declare_dump(store, &options, &text, &len, &err), 0);
+    sync_file(store, text, 0, 0, 0);
+    free(text);
+}
+
+static void owner_of(struct kg_store *store, const char *route, char id[64])
+{
+    json_t *object = kg_store_find(store, KG_ROUTES, kg_slice_str(route));
+
+    snprintf(id, 64, "%s", json_string_value(json_object_get(json_object_get(object, "service"), "id")));
+    json_decref(object);
+}
+
+static void a_name_that_looks_like_an_id_is_told_from_that_id(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    char id[64];
+
+    sync_file(store,
+              HEAD "services: [{id: " ID_A ", name: " ID_B ", host: h}, {id: " ID_B ", name: b, host: h}]\n"
+                   "routes: [{name: r1, paths: [/1], service: {name: " ID_B "}},"
+                   " {name: r2, paths: [/2], service: {id: " ID_B "}}, {name: r3, paths: [/3], service: " ID_B
+                   "}]\n"
+                   "plugins: [{name: key-auth, service: {name: " ID_B "}, route: r2}]\n",
+              6, 0, 0);
+    owner_of(store, "r1", id);
+    assert_string_equal(id, ID_A);
+    owner_of(store, "r2", id);
+    assert_string_equal(id, ID_B);
+    owner_of(store, "r3", id);
+    assert_string_equal(id, ID_B);
+    assert_dump_is_stable(store);
+    assert_error(store, HEAD "routes: [{paths: [/], service: {id: web}}]\nservices: [{name: web, host: h}]\n",
+                 2, 32, "invalid reference 'service: web' (no such entry in 'services')");
+}
+
+static void what_is_unique_together_may_go_to_another_id(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+
+    sync_file(store,
+              HEAD "consumers: [{username: a, acls: [{group: g}]}]\n"
+                   "upstreams: [{name: u, targets: [{target: \"h:1\"}]}]\nplugins: [{name: key-auth}]\n",
+              5, 0, 0);
+    sync_file(store,
+              HEAD "consumers: [{username: a, acls: [{group: g, id: " ID_A "}]}]\n"
+                   "upstreams: [{name: u, targets: [{target: \"h:1\", id: " ID_A "}]}]\n"
+                   "plugins: [{name: key-auth, id: " ID_A "}]\n",
+              3, 0, 3);
+    assert_true(is_there(store, KG_ACLS, ID_A));
+}
+
+static void what_goes_with_a_selected_parent_is_told(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+
+    sync_file(store,
+              HEAD "consumers: [{username: a, tags: [team], keyauth_credentials: [{key: untagged-untagged}]},"
+                   " {username: b, acls: [{group: g}]}]\n",
+              4, 0, 0);
+    sync_file(store, HEAD "_info: {select_tags: [team]}\n", 0, 0, 2);
+    sync_file(store, HEAD "consumers: [{username: b, acls: [{group: g}]}]\n", 0, 0, 0);
+}
+
+/* In the bounds of a ttl, whenever the key says that it was made. */
+static void a_dump_of_a_lifetime_can_be_synced(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    const struct kg_dump_options options = { .select_tags = NULL };
+    struct kg_error err = { "" };
+    struct kg_declare_result result;
+    char *text = NULL;
+    size_t len = 0;
+
+    assert_int_equal(put(store, KG_CONSUMERS, "{\"id\":\"" ID_A "\",\"username\":\"a\"}", NULL), 0);
+    assert_int_equal(put(store, KG_KEYAUTH_CREDENTIALS,
+                         "{\"id\":\"" ID_A "\",\"consumer\":{\"id\":\"" ID_A
+                         "\"},\"key\":\"first-first-first\","
+                         "\"ttl\":500,\"created_at\":9223372036854774000}",
+                         NULL),
+                     0);
+    assert_int_equal(put(store, KG_KEYAUTH_CREDENTIALS,
+                         "{\"id\":\"" ID_B "\",\"consumer\":{\"id\":\"" ID_A
+                         "\"},\"key\":\"other-other-other\","
+                         "\"ttl\":500,\"created_at\":1}",
+                         NULL),
+                     0);
+    assert_int_equal(kg_declare_dump(store, &options, &text, &len, &err), 0);
+    assert_int_equal(run_file(store, text, false, &result), 0);
+    kg_declare_free(&result);
+    free(text);
+    assert_true(is_there(store, KG_KEYAUTH_CREDENTIALS, ID_A) &&
+                is_there(store, KG_KEYAUTH_CREDENTIALS, ID_B));
+    assert_dump_is_stable(store);
+}
+
+static void a_moment_far_away_does_not_overflow(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    const char *text = HEAD "consumers: [{username: a, keyauth_credentials: [{key: far-far-far-far-far, "
+                            "ttl: 100000000, created_at: 9223372036854774000}]}]\n";
+
+    sync_file(store, text, 2, 0, 0);
+    sync_file(store, text, 0, 0, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_file_may_hold_more_values_than_one_entity, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(a_name_that_looks_like_an_id_is_told_from_that_id, set_up_open,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_is_unique_together_may_go_to_another_id, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(a_dump_of_a_lifetime_can_be_synced, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(a_moment_far_away_does_not_overflow, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(an_error_keeps_its_words_where_a_text_is_cut, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(what_goes_with_a_selected_parent_is_told, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(ids_of_named_entities_are_kongs, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(an_entity_made_before_keeps_its_id, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(a_dry_run_counts_and_changes_nothing, set_up_open, tear_down),
@@ -286,5 +423,6 @@ int main(void)
                                         tear_down),
     };
 
+    kg_policies_register();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
