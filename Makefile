@@ -49,7 +49,10 @@ FAULT_OBJS = $(call obj,$(sort $(wildcard tests/fault/*.c)))
 FAULT_BIN := $(BUILD)/fault/test_fault
 BENCH_BINS := $(BUILD)/bench/relay $(BUILD)/bench/fill_keys
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-FUZZ_LIB_SRCS := $(wildcard user/base/*.c user/http/*.c) user/proxy/path.c
+# What of the programs a fuzz target may use.
+FUZZ_LIB_SRCS := $(foreach r,base http model store policy,$(wildcard user/$(r)/*.c)) user/io/tls_identity.c user/proxy/path.c \
+	user/admin/multipart.c
+FUZZ_LIB := $(BUILD)/fuzz/libkeygate.a
 
 .PHONY: all help install uninstall demo run test bench bench-control unit fault bpf-test scenario lint format fuzz fuzz-smoke clean deps
 .DELETE_ON_ERROR:
@@ -140,17 +143,26 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
-# libFuzzer is clang's, so a fuzz target compiles anew, by clang, what it may use: base, http, and path.c of proxy.
+# libFuzzer is clang's, so what a fuzz target may use is compiled anew, by clang.
+FUZZ_CC = $(CLANG) $(CFLAGS_COMMON) $(CPPFLAGS) -O1 -fno-sanitize-recover=all
+$(BUILD)/fuzz/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,FUZZCC,$<)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer-no-link,address,undefined -MMD -MP -c -o $@ $<
+
+$(FUZZ_LIB): $(FUZZ_LIB_SRCS:%.c=$(BUILD)/fuzz/obj/%.o)
+	$(Q)rm -f $@
+	$(Q)ar rcsD $@ $^
+
 # -w: llhttp is not written to our warnings.
-$(BUILD)/fuzz/fuzz_differential: CPPFLAGS += -Itests $(LLHTTP_FLAGS) -w
-$(BUILD)/fuzz/fuzz_differential: FUZZ_LIB_SRCS += $(DIFFER_SRCS) $(LLHTTP_SRCS)
+$(BUILD)/fuzz/fuzz_differential: private CPPFLAGS += -Itests $(LLHTTP_FLAGS) -w
+$(BUILD)/fuzz/fuzz_differential: FUZZ_SRCS += $(DIFFER_SRCS) $(LLHTTP_SRCS)
 $(BUILD)/fuzz/fuzz_differential: $(DIFFER_SRCS) $(wildcard tests/differ/*.h)
 
-$(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/check.h $(FUZZ_LIB_SRCS) $(wildcard user/base/*.h user/http/*.h)
+$(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/check.h $(FUZZ_LIB)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
-	$(Q)$(CLANG) $(CFLAGS_COMMON) $(CPPFLAGS) -O1 -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -o $@ $< $(FUZZ_LIB_SRCS)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer,address,undefined -o $@ $< $(FUZZ_SRCS) $(FUZZ_LIB) $(DAEMON_LIBS)
 
 unit: $(UNIT_BINS)
 fault: $(FAULT_BIN)
@@ -222,4 +234,4 @@ fuzz:
 clean:
 	rm -rf build build-*
 
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/fuzz/obj -name '*.d' 2>/dev/null)

@@ -127,6 +127,17 @@ static json_t *take_timestamp(const struct kg_field *field, const json_t *given,
     return json_integer(json_is_integer(given) ? json_integer_value(given) : (json_int_t)seconds);
 }
 
+/* Numbers are stored and shown with fifteen digits: with more, one would be another when it is read again. */
+static json_t *rounded(const json_t *given)
+{
+    char text[32];
+
+    if (!json_is_real(given))
+        return copy_of(given);
+    snprintf(text, sizeof(text), "%.15g", json_real_value(given));
+    return json_real(strtod(text, NULL));
+}
+
 static json_t *take_number(const struct kg_field *field, const json_t *given, json_t **error)
 {
     if (!json_is_number(given))
@@ -134,7 +145,7 @@ static json_t *take_number(const struct kg_field *field, const json_t *given, js
     if (field->bounded &&
         (json_number_value(given) < (double)field->min || json_number_value(given) > (double)field->max))
         return refuse_bounds(field, error);
-    return copy_of(given);
+    return rounded(given);
 }
 
 static json_t *take_boolean(const struct kg_field *field, const json_t *given, json_t **error)

@@ -163,6 +163,35 @@ static void put_key(struct kg_yaml_out *out, const char *name)
     put_text(out, ":");
 }
 
+/* In one line. */
+static void put_flow(struct kg_yaml_out *out, const json_t *value)
+{
+    const char *name, *between = "";
+    json_t *below;
+    size_t i;
+
+    if (!json_is_array(value) && !json_is_object(value)) {
+        put_scalar(out, value);
+        return;
+    }
+    put_text(out, json_is_array(value) ? "[" : "{");
+    json_array_foreach(value, i, below)
+    {
+        put_text(out, between);
+        put_flow(out, below);
+        between = ", ";
+    }
+    json_object_foreach((json_t *)(uintptr_t)value, name, below)
+    {
+        put_text(out, between);
+        put_key(out, name);
+        put_text(out, " ");
+        put_flow(out, below);
+        between = ", ";
+    }
+    put_text(out, json_is_array(value) ? "]" : "}");
+}
+
 static void put_list(struct kg_yaml_out *out, size_t depth, const json_t *list)
 {
     json_t *item;
@@ -171,10 +200,10 @@ static void put_list(struct kg_yaml_out *out, size_t depth, const json_t *list)
     put_text(out, "\n");
     json_array_foreach(list, i, item)
     {
-        /* Lists of lists or of maps: as JSON, which YAML has in it. No field of an entity is one. */
+        /* Lists of lists or of maps are rare. */
         indent(out, depth);
         put_text(out, "- ");
-        put_scalar(out, item);
+        put_flow(out, item);
         put_text(out, "\n");
     }
 }

@@ -148,6 +148,8 @@ static int take_scalar(struct reading *r, const yaml_event_t *event)
         return rc;
     if (tag && strcmp(tag, "!") != 0 && strcmp(tag, YAML_STR_TAG) != 0)
         return refuse(r, &event->start_mark, "the tag %.80s is not known here", tag);
+    if (memchr(text.ptr, '\0', text.len))
+        return refuse(r, &event->start_mark, "a NUL byte is no part of a text");
     node->text = kg_arena_copy(&r->tree->arena, text).ptr;
     node->len = (uint32_t)text.len;
     node->plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !tag;

@@ -120,6 +120,27 @@ static void yaml_that_is_none_has_its_place(void **state)
     assert_error(store, "", 0, 0, "expected a declarative configuration: a map with _format_version in it");
 }
 
+static void a_number_of_many_digits_is_the_same_one_next_time(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    static const char text[] =
+        HEAD "upstreams: [{name: u.internal, healthchecks: {active: {timeout: 0.33333333333333331}}}]\n";
+
+    sync_file(store, text, 1, 0, 0);
+    sync_file(store, text, 0, 0, 0);
+}
+
+/* JSON bodies refuse it, too. As a name it would be the one that ends there. */
+static void a_nul_in_a_text_is_refused(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+
+    assert_error(store, HEAD "consumers:\n- {\"username\\0x\": a}\n", 3, 4,
+                 "a NUL byte is no part of a text");
+    assert_error(store, HEAD "consumers:\n- {username: \"a\\0b\"}\n", 3, 14,
+                 "a NUL byte is no part of a text");
+}
+
 static void what_refers_to_something_that_goes_is_refused(void **state)
 {
     struct kg_store *store = ((struct fixture *)*state)->store;
@@ -139,6 +160,9 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_id_that_a_file_gives_is_that_entitys, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(yaml_that_is_none_has_its_place, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(a_number_of_many_digits_is_the_same_one_next_time, set_up_open,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_nul_in_a_text_is_refused, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(what_refers_to_something_that_goes_is_refused, set_up_open,
                                         tear_down),
     };
