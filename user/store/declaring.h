@@ -149,6 +149,11 @@ size_t kg_rows_list(struct kg_declaring *d, const struct kg_entity *entity, uint
 /* Whether the row's tags are all those selected. */
 bool kg_rows_selected(const struct kg_declaring *d, const json_t *tags);
 
+/* ---- dump_order.c ---- */
+
+/* The routes that a dump must not write into their services, lest routes that tie change their order. */
+void kg_dump_order(struct kg_declaring *d, struct kg_id_set *alone);
+
 /* ---- declare.c ---- */
 
 /* Notes what the disk said, unless it has said something before; then all that is left to do is an end. */

@@ -20,6 +20,7 @@ struct dump {
     struct kg_declaring d; /* for its statements, and for its tags */
     const struct kg_dump_options *options;
     struct kg_yaml_out out;
+    struct kg_id_set alone; /* routes that would change their order in their services */
     sqlite3_stmt *children[KG_ENTITIES][KG_FINDERS_MAX]; /* of an entity below a parent, by the link */
 };
 
@@ -34,6 +35,16 @@ static void find_nests(const struct kg_entity *entity, struct nests *nests)
     }
 }
 
+static bool must_stand_alone(const struct dump *dump, const struct kg_entity *entity, const json_t *row)
+{
+    uint8_t id[16];
+
+    if (entity->id != KG_ROUTES || dump->alone.count == 0)
+        return false;
+    kg_id_parse(json_string_value(json_object_get(row, "id")), id);
+    return kg_id_set_has(&dump->alone, id);
+}
+
 static bool is_selected(struct dump *dump, const json_t *row)
 {
     return kg_rows_selected(&dump->d, json_object_get(row, "tags"));
@@ -46,6 +57,8 @@ static const struct kg_field *nested_by(struct dump *dump, const struct kg_entit
     struct nests nests;
     json_t *parent;
 
+    if (must_stand_alone(dump, entity, row))
+        return NULL;
     find_nests(entity, &nests);
     for (size_t i = 0; i < nests.count; i++) {
         if (!kg_json_given(row, nests.links[i]->name))
@@ -235,15 +248,16 @@ static void put_children(struct dump *dump, const struct kg_entity *parent, cons
 /* Those that lie in nothing. What always lies in one other is looked for only when that may be left out. */
 static void put_alone(struct dump *dump, const struct kg_entity *entity)
 {
+    bool all = json_array_size(dump->d.tags) > 0 || (entity->id == KG_ROUTES && dump->alone.count > 0);
     struct nests nests;
     struct kg_sql sql;
     sqlite3_stmt *stmt;
 
     find_nests(entity, &nests);
     kg_table_select(&sql, entity);
-    for (size_t i = 0; i < nests.count && json_array_size(dump->d.tags) == 0; i++)
+    for (size_t i = 0; i < nests.count && !all; i++)
         kg_sql_add(&sql, "%s(\"%s\" IS NOT NULL)", i > 0 ? " + " : " WHERE ", nests.links[i]->name);
-    if (nests.count > 0 && json_array_size(dump->d.tags) == 0)
+    if (nests.count > 0 && !all)
         kg_sql_add(&sql, " <> 1");
     kg_sql_add(&sql, " ORDER BY seq");
     stmt = compile(dump, &sql);
@@ -264,6 +278,7 @@ static void put_head(struct dump *dump)
 static void close_all(struct dump *dump)
 {
     kg_rows_close(&dump->d);
+    kg_id_set_free(&dump->alone);
     for (size_t i = 0; i < KG_ENTITIES; i++)
         for (size_t j = 0; j < KG_FINDERS_MAX; j++)
             sqlite3_finalize(dump->children[i][j]);
@@ -282,6 +297,7 @@ int kg_declare_dump(struct kg_store *store, const struct kg_dump_options *option
     dump->d.now = kg_clock_wall();
     dump->d.tags = options->select_tags ? json_copy((json_t *)(uintptr_t)options->select_tags) : json_array();
     kg_declare_order(order);
+    kg_dump_order(&dump->d, &dump->alone);
     put_head(dump);
     for (size_t i = 0; i < KG_ENTITIES && dump->d.rc == 0; i++)
         put_alone(dump, &kg_entities[order[i]]);

@@ -130,6 +130,92 @@ static void a_number_of_many_digits_is_the_same_one_next_time(void **state)
     sync_file(store, text, 0, 0, 0);
 }
 
+static char *dump_of(struct kg_store *store, const json_t *select_tags)
+{
+    const struct kg_dump_options options = { .select_tags = select_tags };
+    struct kg_error err = { "" };
+    char *text = NULL;
+    size_t len;
+
+    if (kg_declare_dump(store, &options, &text, &len, &err) != 0)
+        fail_msg("%s", err.text);
+    return text;
+}
+
+static void assert_route_order(struct kg_store *store, const char *names)
+{
+    int64_t after = 0;
+    json_t *routes = kg_store_list(store, KG_ROUTES, NULL, NULL, 100, &after), *route;
+    char order[128] = "";
+    size_t i;
+
+    json_array_foreach(routes, i, route)
+    {
+        size_t used = strlen(order);
+
+        snprintf(order + used, sizeof(order) - used, "%s%s", i > 0 ? " " : "",
+                 json_string_value(json_object_get(route, "name")));
+    }
+    json_decref(routes);
+    assert_string_equal(order, names);
+}
+
+/* Everything is deleted and comes back from its own dump. */
+static char *dump_and_come_back(struct kg_store *store, const char *file, size_t entities)
+{
+    char *text;
+
+    sync_file(store, file, entities, 0, 0);
+    text = dump_of(store, NULL);
+    sync_file(store, text, 0, 0, 0);
+    sync_file(store, HEAD, 0, 0, entities);
+    sync_file(store, text, entities, 0, 0);
+    return text;
+}
+
+static void routes_that_may_tie_keep_their_order_in_a_dump(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    char *text = dump_and_come_back(
+        store,
+        HEAD "services: [{name: a, host: h}, {name: b, host: h}]\n"
+             "routes: [{name: r1, service: b, paths: [/x]}, {name: r2, service: a, paths: [/x]},\n"
+             "         {name: r3, service: b, paths: [/x, /y]}, {name: r4, service: a, paths: [/y]}]\n",
+        6);
+
+    assert_route_order(store, "r1 r2 r3 r4");
+    free(text);
+}
+
+static void regexes_and_routes_without_a_path_keep_their_order_too(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    char *text = dump_and_come_back(
+        store,
+        HEAD
+        "services: [{name: a, host: h}, {name: b, host: h}]\n"
+        "routes: [{name: r1, paths: [~/p]}, {name: r2, service: b, paths: [\"~/[a-z]\"]},\n"
+        "         {name: r3, service: b, methods: [GET]}, {name: r4, service: a, methods: [GET, PUT]}]\n",
+        6);
+
+    assert_route_order(store, "r3 r1 r2 r4");
+    free(text);
+}
+
+static void routes_that_cannot_tie_lie_in_their_services(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    char *text =
+        dump_and_come_back(store,
+                           HEAD "services: [{name: a, host: h}, {name: b, host: h}]\n"
+                                "routes: [{name: r1, service: b, paths: [/x]}, {name: r2, service: a, "
+                                "paths: [/x], hosts: [h]}]\n",
+                           4);
+
+    assert_null(strstr(text, "\nroutes:"));
+    free(text);
+}
+
 /* JSON bodies refuse it, too. As a name it would be the one that ends there. */
 static void a_nul_in_a_text_is_refused(void **state)
 {
@@ -162,6 +248,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(yaml_that_is_none_has_its_place, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(a_number_of_many_digits_is_the_same_one_next_time, set_up_open,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(routes_that_may_tie_keep_their_order_in_a_dump, set_up_open,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(regexes_and_routes_without_a_path_keep_their_order_too, set_up_open,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(routes_that_cannot_tie_lie_in_their_services, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(a_nul_in_a_text_is_refused, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(what_refers_to_something_that_goes_is_refused, set_up_open,
                                         tear_down),
