@@ -35,6 +35,8 @@ struct kg_admin_parts {
     void (*publish)(void *ctx);
     /* Adds the daemon's own figures ("workers", "connections", …) to /status; new keys into this object. */
     void (*status)(void *ctx, json_t *into);
+    /* Why no requests are served, or NULL when they are; may itself be NULL. */
+    const char *(*why_unready)(void *ctx);
     void *ctx;
 };
 

@@ -166,6 +166,7 @@ struct kg_slice kg_admin_media_of(struct kg_slice content_type);
 /* system.c */
 void kg_admin_root(struct kg_call *call);
 void kg_admin_status(struct kg_call *call);
+void kg_admin_ready(struct kg_call *call);
 void kg_admin_stats(struct kg_call *call);
 void kg_admin_plugins_enabled(struct kg_call *call);
 bool kg_admin_database_reachable(struct kg_call *call);

@@ -47,7 +47,11 @@ static const struct figure {
 } known[] = {
     { "workers", "keygate_workers", "gauge", "Worker threads." },
     { "connections_accepted", NULL, NULL, "Client connections let in." },
+    { "connections_handled", NULL, NULL, "Of these, those that were neither refused nor banned." },
     { "connections_active", "keygate_connections_active", "gauge", "Client connections open now." },
+    { "connections_reading", "keygate_connections_reading", "gauge", "Of these, with a part of a head." },
+    { "connections_writing", "keygate_connections_writing", "gauge", "Of these, with a running request." },
+    { "connections_waiting", "keygate_connections_waiting", "gauge", "Of these, between requests." },
     { "connections_refused", NULL, NULL, "Client connections reset because a worker had no room." },
     { "connections_limited", NULL, NULL, "Client connections reset by a limit for all or for one source." },
     { "connections_banned", NULL, NULL, "Client connections reset because of a ban." },

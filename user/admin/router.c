@@ -19,6 +19,7 @@ struct fixed {
 static const struct fixed fixed_paths[] = {
     { { NULL }, { .handle = kg_admin_root, .methods = READ } },
     { { "status" }, { .handle = kg_admin_status, .methods = READ } },
+    { { "status", "ready" }, { .handle = kg_admin_ready, .methods = READ } },
     { { "stats" }, { .handle = kg_admin_stats, .methods = READ } },
     { { "endpoints" }, { .handle = kg_admin_endpoints, .methods = READ } },
     { { "config" }, { .handle = kg_admin_config, .methods = READ | CREATE, .raw_body = true } },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* What keygate says about itself: /, /status, /stats, /plugins/enabled. */
+/* What keygate says about itself: /, /status, /status/ready, /stats, /plugins/enabled. */
 #include "admin/call.h"
 
 #include "base/uuid.h"
@@ -110,6 +110,15 @@ void kg_admin_status(struct kg_call *call)
                   json_pack("{s:{s:b},s:o,s:{s:o,s:o},s:{s:I}}", "database", "reachable",
                             (int)kg_admin_database_reachable(call), "server", server, "xdp", "interfaces",
                             interfaces(guard), "packets", packets(guard), "guard", "bans", bans));
+}
+
+void kg_admin_ready(struct kg_call *call)
+{
+    const char *why = call->parts->why_unready ? call->parts->why_unready(call->parts->ctx) : NULL;
+
+    if (!why && !kg_admin_database_reachable(call))
+        why = "the database cannot be read";
+    kg_reply_message(call, why ? 503 : 200, why ? why : "ready");
 }
 
 static json_t *stats_json(const struct kg_consumer_stats *stats)

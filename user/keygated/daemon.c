@@ -149,7 +149,10 @@ static const struct {
     size_t offset;
 } figures[] = {
     { "connections_accepted", offsetof(struct kg_worker_stats, accepted) },
+    { "connections_handled", offsetof(struct kg_worker_stats, handled) },
     { "connections_active", offsetof(struct kg_worker_stats, active) },
+    { "connections_reading", offsetof(struct kg_worker_stats, reading) },
+    { "connections_writing", offsetof(struct kg_worker_stats, writing) },
     { "connections_refused", offsetof(struct kg_worker_stats, refused) },
     { "connections_limited", offsetof(struct kg_worker_stats, limited) },
     { "connections_banned", offsetof(struct kg_worker_stats, banned) },
@@ -191,6 +194,16 @@ static uint64_t sum_dropped_signals(const struct kg_daemon *daemon)
     return sum;
 }
 
+/* Open, but with nothing of a request. The figures are not of one moment. */
+static uint64_t sum_waiting(const struct kg_daemon *daemon)
+{
+    uint64_t busy = sum_figure(daemon, offsetof(struct kg_worker_stats, reading)) +
+                    sum_figure(daemon, offsetof(struct kg_worker_stats, writing)),
+             active = sum_figure(daemon, offsetof(struct kg_worker_stats, active));
+
+    return active > busy ? active - busy : 0;
+}
+
 static void add_status(void *ctx, json_t *into)
 {
     struct kg_daemon *daemon = ctx;
@@ -199,7 +212,27 @@ static void add_status(void *ctx, json_t *into)
     for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++)
         json_object_set_new(into, figures[i].name,
                             json_integer((json_int_t)sum_figure(daemon, figures[i].offset)));
+    json_object_set_new(into, "connections_waiting", json_integer((json_int_t)sum_waiting(daemon)));
     json_object_set_new(into, "signals_dropped", json_integer((json_int_t)sum_dropped_signals(daemon)));
+}
+
+static bool all_finished(const struct kg_daemon *daemon)
+{
+    for (size_t i = 0; i < daemon->worker_count; i++) {
+        if (!kg_worker_finished(daemon->workers[i]))
+            return false;
+    }
+    return true;
+}
+
+/* Why no requests are served; NULL when they are. The Admin API itself answers only after the start. */
+static const char *why_unready(void *ctx)
+{
+    const struct kg_daemon *daemon = ctx;
+
+    if (daemon->draining)
+        return "stopping";
+    return all_finished(daemon) ? "no worker is running" : NULL;
 }
 
 /* ---- events of the control thread ---- */
@@ -221,15 +254,6 @@ static void take_signals(void *ctx, uint32_t events)
             kg_guard_signal(daemon->guard, &signal);
         }
     }
-}
-
-static bool all_finished(const struct kg_daemon *daemon)
-{
-    for (size_t i = 0; i < daemon->worker_count; i++) {
-        if (!kg_worker_finished(daemon->workers[i]))
-            return false;
-    }
-    return true;
 }
 
 static void tick(void *ctx, uint32_t events)
@@ -350,6 +374,7 @@ static int open_admin(struct kg_daemon *daemon, struct kg_error *err)
         .guard = daemon->guard,
         .publish = publish,
         .status = add_status,
+        .why_unready = why_unready,
         .ctx = daemon,
     };
 

@@ -9,9 +9,34 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static void set_state(struct kg_client *client, enum kg_client_state state)
+/* Where clients in this state are counted, as nginx counts them; NULL: they wait, or are gone. */
+static _Atomic uint64_t *gauge_of(struct kg_worker_stats *stats, enum kg_client_state state)
 {
+    switch (state) {
+    case KG_CLIENT_HEAD:
+        return &stats->reading;
+    case KG_CLIENT_CONNECT:
+    case KG_CLIENT_RELAY:
+    case KG_CLIENT_TUNNEL:
+    case KG_CLIENT_LINGER:
+        return &stats->writing;
+    default:
+        return NULL;
+    }
+}
+
+void kg_client_enter(struct kg_client *client, enum kg_client_state state)
+{
+    struct kg_worker_stats *stats = &client->worker->stats;
+    _Atomic uint64_t *from = gauge_of(stats, client->state), *to = gauge_of(stats, state);
+
     client->state = state;
+    if (from == to)
+        return;
+    if (from)
+        kg_usage_add(from, (uint64_t)-1);
+    if (to)
+        kg_count(to);
 }
 
 static void on_timer(struct kg_timer *timer);
@@ -51,7 +76,7 @@ static void close_client(struct kg_client *client, bool reset)
         return;
     if (client->state == KG_CLIENT_TUNNEL)
         kg_tunnel_end(client, reset);
-    set_state(client, KG_CLIENT_CLOSED);
+    kg_client_enter(client, KG_CLIENT_CLOSED);
     kg_timer_stop(&client->timer);
     kg_request_end(client);
     kg_chain_clear(&client->backlog, &client->worker->ring.blocks);
@@ -98,7 +123,7 @@ static void await_rest_of_head(struct kg_client *client)
 {
     if (client->state == KG_CLIENT_HEAD)
         return;
-    set_state(client, KG_CLIENT_HEAD);
+    kg_client_enter(client, KG_CLIENT_HEAD);
     /* The time for the first one runs since the client came. */
     if (client->begun > 0)
         kg_client_arm(client, client->worker->config->header_timeout_ms);
@@ -164,7 +189,7 @@ static void take_head(struct kg_client *client)
 /* The next request is taken from the backlog, or awaited. */
 static void next_request(struct kg_client *client)
 {
-    set_state(client, KG_CLIENT_IDLE);
+    kg_client_enter(client, KG_CLIENT_IDLE);
     if (client->backlog.bytes > 0) {
         take_head(client);
         return;
@@ -354,7 +379,7 @@ static void finish_answer(struct kg_client *client)
         close_client(client, false);
         return;
     }
-    set_state(client, KG_CLIENT_LINGER);
+    kg_client_enter(client, KG_CLIENT_LINGER);
     kg_chain_clear(&client->backlog, &client->worker->ring.blocks);
     kg_client_arm(client, KG_LINGER_MS);
     kg_sock_shutdown(&client->sock);
@@ -364,7 +389,7 @@ static void finish_answer(struct kg_client *client)
 void kg_client_answered(struct kg_client *client)
 {
     client->request.answered = true;
-    set_state(client, KG_CLIENT_RELAY);
+    kg_client_enter(client, KG_CLIENT_RELAY);
     /* Where the connection's end is the body's, it is a part of the answer and takes its time like one. */
     if (client->tls && client->request.close_out)
         kg_sock_shutdown(&client->sock);
@@ -474,6 +499,7 @@ static struct kg_client *new_client(struct kg_worker *worker, int fd, const stru
 
 static void begin(struct kg_client *client, const struct kg_listen_addr *at)
 {
+    kg_count(&client->worker->stats.handled);
     client->port = at->port;
     client->tls = at->tls;
     /* For all that comes before the first request is begun. */
@@ -482,7 +508,7 @@ static void begin(struct kg_client *client, const struct kg_listen_addr *at)
         kg_client_begin(client);
         return;
     }
-    set_state(client, KG_CLIENT_PROXY_HEADER);
+    kg_client_enter(client, KG_CLIENT_PROXY_HEADER);
     kg_sock_receive_all(&client->sock);
 }
 

@@ -294,6 +294,8 @@ uint32_t kg_worker_block_size(const struct kg_proxy_config *config);
 /* client.c */
 /* Counts the connection as one of this source: false when that has too many. Once for each connection. */
 bool kg_client_count_source(struct kg_client *client, const struct kg_addr *source);
+/* Its next state. */
+void kg_client_enter(struct kg_client *client, enum kg_client_state state);
 /* Its first request may come; some bytes of it may be in the backlog. */
 void kg_client_begin(struct kg_client *client);
 void kg_client_accept(struct kg_worker *worker, int fd, uint32_t listener);

@@ -53,7 +53,7 @@ bool kg_tunnel_begin(struct kg_upstream *upstream, const struct kg_response_fram
     kg_sock_write_block(&client->sock, block);
     upstream->body = KG_BODY_TUNNEL;
     upstream->state = KG_UPSTREAM_TUNNEL;
-    client->state = KG_CLIENT_TUNNEL;
+    kg_client_enter(client, KG_CLIENT_TUNNEL);
     count_tunnels(client->worker, 1);
     /* From here on one receive at a time. What came behind the request has waited for this. */
     kg_sock_pause(&client->sock);

@@ -93,7 +93,7 @@ static void send_head(struct kg_client *client)
     struct kg_upstream *upstream = request->upstream;
     struct kg_block *head = request->head;
 
-    client->state = KG_CLIENT_RELAY;
+    kg_client_enter(client, KG_CLIENT_RELAY);
     upstream->state = KG_UPSTREAM_HEAD;
     upstream->spoken = false;
     upstream->chunked = (struct kg_chunked){ 0 };
@@ -151,7 +151,7 @@ static void connect_new(struct kg_client *client)
         return;
     }
     attach(upstream, client);
-    client->state = KG_CLIENT_CONNECT;
+    kg_client_enter(client, KG_CLIENT_CONNECT);
     kg_count(&worker->stats.upstream_connects);
     kg_sock_connect(&upstream->sock, (const struct sockaddr *)&upstream->key->addr, upstream->key->addr_len);
     kg_client_touch(client);

@@ -56,9 +56,9 @@ struct kg_proxy_config {
 
 /* Figures for /status. Written by the worker alone, relaxed. */
 struct kg_worker_stats {
-    _Atomic uint64_t accepted, active, refused, requests, malformed, upstream_connects, upstream_reuses,
-        upstream_errors, retries, no_peer, starved, banned, slow, tunnels, requests_banned, limited,
-        tls_handshakes, tls_resumed, tls_errors;
+    _Atomic uint64_t accepted, handled, active, reading, writing, refused, requests, malformed,
+        upstream_connects, upstream_reuses, upstream_errors, retries, no_peer, starved, banned, slow, tunnels,
+        requests_banned, limited, tls_handshakes, tls_resumed, tls_errors;
 };
 
 struct kg_worker;
