@@ -482,6 +482,77 @@ YAML
     same 405 "$(admin_status /config -X DELETE)"
 }
 
+@test "POST /config takes a form, and says 304 when ?check_hash=1 asks and nothing had to change" {
+    nothing
+    file form.yaml <<'YAML'
+consumers:
+- username: form & co
+YAML
+    same 201 "$(admin_status /config --data-urlencode config@form.yaml)"
+    holds '.changes[0].name == "form & co"' "$(<"$T/body")"
+    same 201 "$(admin_status /config --data-urlencode config@form.yaml)"
+    same '304 0' "$(admin '/config?check_hash=1' --data-urlencode config@form.yaml -o /dev/null -w '%{http_code} %{size_download}')"
+    # What was made by hand is no part of it.
+    kctl consumer create --username hand >/dev/null
+    same 201 "$(admin_status '/config?check_hash=1' --data-urlencode config@form.yaml)"
+    same 304 "$(admin_status '/config?check_hash=1' -F config=@form.yaml)"
+    same 400 "$(admin_status '/config?check_hash=1' -d config=x)"
+    same 400 "$(admin_status /config -d other=x)"
+    holds '.message == "expected a declarative configuration"' "$(<"$T/body")"
+}
+
+@test "?flatten_errors=1 tells the errors of each entity" {
+    nothing
+    file flat-errors.yaml <<'YAML'
+services:
+- name: s
+  host: h
+  retries: many
+  nope: 1
+  tags: [a, b]
+  routes:
+  - id: 11111111-1111-4111-8111-111111111111
+    strip_path: false
+plugins:
+- name: cors
+bad: 1
+YAML
+    same 400 "$(admin_status '/config?flatten_errors=1' -F config=@flat-errors.yaml)"
+    holds '.code == 14 and (.errors | length) == 5 and (.flattened_errors | length) == 3' "$(<"$T/body")"
+    holds '.flattened_errors[] | select(.entity_type == "service")
+        | .entity_name == "s" and .entity_tags == ["a", "b"] and (has("entity_id") | not)
+        and (.errors | sort_by(.field)) == [{type: "field", field: "nope", message: "unknown field"},
+            {type: "field", field: "retries", message: "expected an integer"}]' "$(<"$T/body")"
+    holds '.flattened_errors[] | select(.entity_type == "route")
+        | .entity_id == "11111111-1111-4111-8111-111111111111" and (.errors | map(.type)) == ["entity"]' "$(<"$T/body")"
+    holds '.flattened_errors[] | select(.entity_type == "plugin") | .errors[0].field == "name"' "$(<"$T/body")"
+    same 400 "$(admin_status /config -F config=@flat-errors.yaml)"
+    holds 'has("flattened_errors") | not' "$(<"$T/body")"
+}
+
+@test "a sync is told to those who listen, entity by entity" {
+    nothing
+    file told.yaml <<'YAML'
+services:
+- {name: told, host: h, routes: [{paths: [/told]}]}
+consumers:
+- {username: tom, keyauth_credentials: [{key: the-key-of-tom}]}
+YAML
+    kctl sync told.yaml >/dev/null
+    admin '/events?follow=0&past=4&type=entity' >told.log
+    holds '[.action, .entity, .name] | . == ["created", "services", "told"]' "$(grep '"services"' told.log)"
+    holds '.action == "created" and (has("name") | not)' "$(grep '"key-auths"' told.log)"
+    same 4 "$(jq -r .id told.log | sort -u | grep -cE '^[0-9a-f-]{36}$')"
+    same 0 "$(grep -c the-key-of-tom told.log)"
+    kctl sync --yes told.yaml >/dev/null
+    sed -i 's/host: h,/host: i,/; /username: tom/d; /^consumers/d' told.yaml
+    kctl sync --yes told.yaml >/dev/null
+    admin '/events?follow=0&past=3&type=entity' >told.log
+    holds '[.action, .entity, .name] | . == ["updated", "services", "told"]' "$(head -n 1 told.log)"
+    same 'consumers deleted
+key-auths deleted' "$(tail -n 2 told.log | jq -r '"\(.entity) \(.action)"' | sort)"
+}
+
 @test "a kill during a sync leaves all or nothing" {
     nothing
     local i round consumers
@@ -519,6 +590,7 @@ YAML
     kill -HUP "$(pid_of keygated)"
     wait_for grep -q 'full.yaml:[0-9]*:[0-9]*: route flat: paths.1: should start with' "$T/keygated.log"
     same 200 "$(status_of gw_curl /round)"
+    holds '.action == "updated" and .entity == "routes" and .name == "flat"' "$(admin '/events?follow=0&past=1&type=entity')"
     stop_keygated
     refuses_to_start --set "declarative_config=$T/full.yaml"
     like 'full.yaml has errors, so nothing of it counts' "$sentence"

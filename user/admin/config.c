@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/uri.h"
 #include "model/json.h"
 #include "store/declare.h"
 
@@ -21,6 +22,7 @@ struct upload {
     size_t count, bytes;
     json_t *env;  /* name → value */
     json_t *body; /* that slices may lie in instead */
+    char *form;   /* or this, of as many bytes as the body */
 };
 
 /* ---- query ---- */
@@ -157,6 +159,20 @@ static bool read_form(struct upload *upload, struct kg_slice content_type)
     return rc == 0;
 }
 
+/* config=… of type application/x-www-form-urlencoded: one file. */
+static bool read_urlencoded(struct upload *upload)
+{
+    struct kg_slice body = upload->call->body, value;
+    struct kg_writer text;
+    bool bare;
+
+    if (kg_query_find(body, KG_SLICE("config"), &value, &bare) == 0)
+        return true;
+    upload->form = kg_calloc(1, body.len);
+    text = kg_writer_of(upload->form, body.len);
+    return kg_query_decode(value, &text) && add_file(upload, kg_strdup("config"), kg_writer_slice(&text));
+}
+
 /* The document itself, which is YAML as well, or {"config": "its text"}. */
 static bool read_json(struct upload *upload)
 {
@@ -191,6 +207,8 @@ static bool read_body(struct upload *upload)
     }
     if (kg_slice_eq_nocase(media, KG_SLICE("multipart/form-data")))
         return read_form(upload, type);
+    if (kg_slice_eq_nocase(media, KG_SLICE("application/x-www-form-urlencoded")))
+        return read_urlencoded(upload);
     if (kg_slice_eq_nocase(media, KG_SLICE("application/json")))
         return read_json(upload);
     if (is_yaml(media))
@@ -236,7 +254,25 @@ static void reply_errors(struct kg_call *call, const struct kg_declare_result *r
         count == 1 ? "" : "s", result->errors_left_out ? ", and there are more" : "");
 
     json_object_set(problem, "errors", result->errors);
+    if (result->flattened)
+        json_object_set(problem, "flattened_errors", result->flattened);
     kg_reply_problem(call, problem);
+}
+
+/* What is there is what the files say. Kong compares the texts; but here a write may have come in between. */
+static bool is_unchanged(const struct kg_declare_result *result)
+{
+    return result->created + result->updated + result->deleted == 0;
+}
+
+static int make_visible(struct kg_call *call, const struct kg_declare_result *result, struct kg_error *err)
+{
+    int rc = kg_declare_tell(call->parts->store, result, call->parts->model, err);
+
+    call->parts->publish(call->parts->ctx);
+    if (rc == 0)
+        kg_event_sync(call->parts->events, result);
+    return rc;
 }
 
 static void apply(struct upload *upload, json_t *tags, bool dry_run)
@@ -250,16 +286,17 @@ static void apply(struct upload *upload, json_t *tags, bool dry_run)
         .env_ctx = upload,
         .select_tags = tags,
         .dry_run = dry_run,
+        .flatten = is_set(call, KG_SLICE("flatten_errors")),
     };
     struct kg_declare_result result;
     struct kg_error err = { "" };
     int rc = kg_declare(call->parts->store, &request, &result, &err);
 
-    if (rc == 0 && !dry_run) {
-        rc = kg_declare_tell(call->parts->store, &result, call->parts->model, &err);
-        call->parts->publish(call->parts->ctx);
-    }
-    if (rc == 0) {
+    if (rc == 0 && !dry_run)
+        rc = make_visible(call, &result, &err);
+    if (rc == 0 && is_unchanged(&result) && is_set(call, KG_SLICE("check_hash"))) {
+        kg_reply_empty(call, 304);
+    } else if (rc == 0) {
         kg_reply_json(call, dry_run ? 200 : 201, report(&result, dry_run));
     } else if (rc == -EINVAL) {
         reply_errors(call, &result);
@@ -289,6 +326,9 @@ void kg_admin_config(struct kg_call *call)
         apply(upload, tags, call->dry_run);
     for (size_t i = 0; i < upload->count; i++)
         free((char *)(uintptr_t)upload->files[i].name);
+    if (upload->form)
+        kg_wipe(upload->form, call->body.len);
+    free(upload->form);
     json_decref(upload->env);
     json_decref(upload->body);
     json_decref(tags);

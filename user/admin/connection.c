@@ -105,8 +105,8 @@ static void put_head(struct kg_writer *w, const struct kg_conn *conn, const stru
         kg_put(w, call->text_type);
         KG_PUT(w, "\r\n");
     }
-    /* RFC 9110, 8.6: none in a 204. A stream ends with its connection. */
-    if (call->status != 204 && !call->listener) {
+    /* RFC 9110, 8.6: none in a 204; in a 304 it would be that of a 200. A stream ends with its connection. */
+    if (call->status != 204 && call->status != 304 && !call->listener) {
         KG_PUT(w, "Content-Length: ");
         kg_put_u64(w, body_len);
         KG_PUT(w, "\r\n");

@@ -130,9 +130,7 @@ void kg_admin_tell_listeners(const struct kg_call *call, const struct kg_entity 
     const struct kg_field *key = entity->endpoint_key ? kg_entity_field(entity, entity->endpoint_key) : NULL;
     json_t *name = key && !key->secret ? json_object_get(object, entity->endpoint_key) : NULL;
 
-    kg_event(call->parts->events, "entity",
-             json_pack("{s:s,s:s,s:s,s:O*}", "action", action, "entity", entity->path, "id", id_of(object),
-                       "name", json_is_string(name) ? name : NULL));
+    kg_event_entity(call->parts->events, action, entity, id_of(object), json_string_value(name));
 }
 
 /* Durable, then visible, then answered. Takes over object. */
@@ -315,11 +313,16 @@ void kg_admin_collection(struct kg_call *call)
         list_all(call);
 }
 
-/* Sets the foreign key to the parent that the path names, whatever the body says. */
+/* Sets the foreign key to the parent that the path names, whatever the body says; but a PATCH may name
+ * another one, and so move the child there. */
 static void join_parent(struct kg_call *call, const json_t *parent)
 {
-    if (call->input)
-        json_object_set_new(call->input, call->resource.link->name, json_pack("{s:s}", "id", id_of(parent)));
+    const char *link = call->resource.link->name;
+    bool moves = call->method == KG_METHOD_PATCH && !call->resource.entity->nested_only &&
+                 json_object_get(call->input, link);
+
+    if (call->input && !moves)
+        json_object_set_new(call->input, link, json_pack("{s:s}", "id", id_of(parent)));
 }
 
 void kg_admin_nested_collection(struct kg_call *call)

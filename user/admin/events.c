@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define LINE_MAX   4096 /* a longer event is none: nothing that happens needs as much */
+#define EVENT_MAX  4096 /* a longer event is none: nothing that happens needs as much */
 #define QUEUE_UNIT 4096
 
 struct kg_event_listener {
@@ -117,14 +117,14 @@ static void keep(struct kg_events *events, const char *type, char *line)
 void kg_event(struct kg_events *events, const char *type, json_t *fields)
 {
     json_t *object = json_pack("{s:s,s:I}", "type", type, "time", (json_int_t)kg_clock_wall());
-    char *line = kg_calloc(1, LINE_MAX + 2);
-    size_t len = LINE_MAX + 1;
+    char *line = kg_calloc(1, EVENT_MAX + 2);
+    size_t len = EVENT_MAX + 1;
 
     if (events && json_object_update(object, fields) == 0)
-        len = json_dumpb(object, line, LINE_MAX, JSON_COMPACT);
+        len = json_dumpb(object, line, EVENT_MAX, JSON_COMPACT);
     json_decref(object);
     json_decref(fields);
-    if (len == 0 || len > LINE_MAX) {
+    if (len == 0 || len > EVENT_MAX) {
         free(line);
         return;
     }
@@ -136,6 +136,35 @@ void kg_event(struct kg_events *events, const char *type, json_t *fields)
             offer(events->listeners[i], type, line, len);
     }
     keep(events, type, line);
+}
+
+void kg_event_entity(struct kg_events *events, const char *action, const struct kg_entity *entity,
+                     const char *id, const char *name)
+{
+    kg_event(
+        events, "entity",
+        json_pack("{s:s,s:s,s:s,s:s*}", "action", action, "entity", entity->path, "id", id, "name", name));
+}
+
+static void tell_change(void *ctx, const char *action, const struct kg_entity *entity, const char *id,
+                        const char *name)
+{
+    kg_event_entity(ctx, action, entity, id, name);
+}
+
+void kg_event_sync(struct kg_events *events, const struct kg_declare_result *result)
+{
+    size_t told = json_array_size(result->changes);
+
+    if (!events)
+        return;
+    kg_declare_each(result, tell_change, events);
+    for (size_t i = 0; i < KG_EVENTS_LISTENERS; i++) {
+        struct kg_event_listener *listener = events->listeners[i];
+
+        if (listener && is_wanted(kg_slice_str(listener->types), "entity"))
+            listener->lost += result->created + result->updated + result->deleted - told;
+    }
 }
 
 char *kg_events_past(const struct kg_events *events, struct kg_slice types, size_t most)

@@ -6,9 +6,7 @@
 #ifndef KG_ADMIN_EVENTS_H
 #define KG_ADMIN_EVENTS_H
 
-#include "base/slice.h"
-
-#include <jansson.h>
+#include "store/declare.h"
 
 #define KG_EVENTS_KEPT      256         /* in the ring */
 #define KG_EVENTS_LISTENERS 8           /* at a time */
@@ -24,6 +22,14 @@ void kg_events_free(struct kg_events *events);
 /* Something has happened. type: static text. Takes over fields, an object that is shown behind type and time.
  * events may be NULL: nobody wants to know. */
 void kg_event(struct kg_events *events, const char *type, json_t *fields);
+
+/* The same of an entity: "created", "updated" or "deleted". name: what the Admin API names it by, unless that
+ * is a secret; may be NULL. */
+void kg_event_entity(struct kg_events *events, const char *action, const struct kg_entity *entity,
+                     const char *id, const char *name);
+/* And of all that a declarative sync has changed; of more than KG_DECLARE_SHOWN_MAX changes the rest is told
+ * as lost. */
+void kg_event_sync(struct kg_events *events, const struct kg_declare_result *result);
 
 /* The last `most` events of these types (a list with commas; empty: all), one a line, as a NUL-terminated
  * text that the caller frees. */

@@ -286,6 +286,19 @@ static void tick(void *ctx, uint32_t events)
         kg_poller_stop(daemon->poller);
 }
 
+static void reload(struct kg_daemon *daemon)
+{
+    struct kg_declare_result result;
+
+    if (kg_declarative_reload(daemon->config, daemon->store, daemon->model, &result)) {
+        publish(daemon);
+        kg_event_sync(daemon->events, &result);
+    }
+    kg_declare_free(&result);
+    kg_log(KG_LOG_WARN, "SIGHUP: the settings are read at start only; restart the daemon to apply them");
+    kg_event(daemon->events, "reload", json_pack("{s:s}", "message", "the settings are read at start only"));
+}
+
 static void signalled(void *ctx, uint32_t events)
 {
     struct kg_daemon *daemon = ctx;
@@ -294,11 +307,7 @@ static void signalled(void *ctx, uint32_t events)
     if (read(daemon->signal_fd, &info, sizeof(info)) != sizeof(info))
         return;
     if (info.ssi_signo == SIGHUP) {
-        if (kg_declarative_reload(daemon->config, daemon->store, daemon->model))
-            publish(daemon);
-        kg_log(KG_LOG_WARN, "SIGHUP: the settings are read at start only; restart the daemon to apply them");
-        kg_event(daemon->events, "reload",
-                 json_pack("{s:s}", "message", "the settings are read at start only"));
+        reload(daemon);
         return;
     }
     if (daemon->draining) {

@@ -74,21 +74,21 @@ int kg_declarative_load(const struct kg_config *config, struct kg_store *store, 
     return rc;
 }
 
-bool kg_declarative_reload(const struct kg_config *config, struct kg_store *store, struct kg_model *model)
+bool kg_declarative_reload(const struct kg_config *config, struct kg_store *store, struct kg_model *model,
+                           struct kg_declare_result *result)
 {
-    struct kg_declare_result result;
     struct kg_error err = { "" };
     bool changed;
     int rc;
 
+    *result = (struct kg_declare_result){ 0 };
     if (!config->declarative_config[0])
         return false;
-    rc = apply(config, store, &result, &err);
-    changed = rc == 0 && result.list_count > 0;
+    rc = apply(config, store, result, &err);
+    changed = rc == 0 && result->list_count > 0;
     if (rc == 0)
-        rc = kg_declare_tell(store, &result, model, &err);
+        rc = kg_declare_tell(store, result, model, &err);
     if (rc < 0)
         kg_log(KG_LOG_ERROR, "%s", err.text);
-    kg_declare_free(&result);
     return changed;
 }

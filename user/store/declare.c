@@ -315,7 +315,8 @@ static void take(struct kg_declaring *d, const struct kg_entity *entity, struct 
     const struct kg_declare_where where = { .file = declared->file,
                                             .node = declared->node,
                                             .entity = entity,
-                                            .name = name_in_file(entity, declared->node) };
+                                            .name = name_in_file(entity, declared->node),
+                                            .whole = declared->node };
     json_t *input = kg_declare_input(d, entity, declared, &where), *whole = NULL;
     bool good = input && check_whole(d, &where, entity, input, &whole);
 
@@ -428,6 +429,7 @@ static void clean_up(struct kg_declaring *d)
         kg_id_set_free(&d->reserved[i]);
     }
     free(d->files);
+    free(d->flattened);
     json_decref(d->configs);
     json_decref(d->tags);
     json_decref(d->failed);
@@ -442,7 +444,9 @@ int kg_declare(struct kg_store *store, const struct kg_declare_request *request,
     int rc;
 
     KG_ASSERT(request->file_count > 0 && request->file_count <= UINT16_MAX);
-    *result = (struct kg_declare_result){ .changes = json_array(), .errors = json_array() };
+    *result =
+        (struct kg_declare_result){ .changes = json_array(), .errors = json_array(), .names = json_array() };
+    result->flattened = request->flatten ? json_array() : NULL;
     d->store = store;
     d->request = request;
     d->result = result;

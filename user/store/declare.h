@@ -25,6 +25,7 @@ struct kg_declare_request {
     void *env_ctx;
     const json_t *select_tags; /* an array of strings, or NULL; added to those of the files */
     bool dry_run;
+    bool flatten; /* errors entity by entity, too */
 };
 
 struct kg_change;
@@ -34,6 +35,10 @@ struct kg_declare_result {
     json_t *changes; /* [{action, entity, name, id, for, fields}]: the first KG_DECLARE_SHOWN_MAX */
     json_t *errors;  /* [{file, line, column, entity, name, field, message}]: what is wrong with the files */
     size_t errors_left_out;
+    /* When they are asked for, those of entities, each entity once: [{entity_type, entity_id, entity_name,
+     * entity_tags, errors: [{type, field, message}]}]. Else NULL. */
+    json_t *flattened;
+    json_t *names;          /* of those in changes: the endpoint key, null where that is none or a secret */
     struct kg_change *list; /* what was changed, for the model */
     size_t list_count, list_cap;
 };
@@ -49,6 +54,12 @@ void kg_declare_free(struct kg_declare_result *result);
 /* What kg_declare has changed, to the model; on disk it is already. -EIO: the model lacks some of it. */
 int kg_declare_tell(struct kg_store *store, const struct kg_declare_result *result, struct kg_model *model,
                     struct kg_error *err);
+
+/* Calls back for each of result->changes: "created", "updated" or "deleted". name may be NULL. */
+void kg_declare_each(const struct kg_declare_result *result,
+                     void (*visit)(void *ctx, const char *action, const struct kg_entity *entity,
+                                   const char *id, const char *name),
+                     void *ctx);
 
 struct kg_dump_options {
     const json_t *select_tags; /* an array of strings, or NULL: only what carries them all */

@@ -43,6 +43,7 @@ void kg_declare_error(struct kg_declaring *d, const struct kg_declare_where *whe
     json_object_set_new(error, "field", text_or_null(where->field));
     json_object_set_new(error, "message", message ? message : json_string("invalid value"));
     json_array_append_new(d->result->errors, error);
+    kg_declare_flatten(d, where, json_string_value(json_object_get(error, "message")));
 }
 
 bool kg_declare_failed(const struct kg_declaring *d)

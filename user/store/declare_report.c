@@ -28,6 +28,16 @@ static json_t *name_of(const struct kg_entity *entity, const json_t *whole)
                                 : json_incref(json_object_get(whole, "id"));
 }
 
+/* By which the Admin API names it; null where that is nothing, or a secret. New. */
+static json_t *endpoint_name(const struct kg_entity *entity, const json_t *whole)
+{
+    const struct kg_field *field =
+        entity->endpoint_key ? kg_entity_field(entity, entity->endpoint_key) : NULL;
+    json_t *name = field && !field->secret ? json_object_get(whole, field->name) : NULL;
+
+    return json_is_string(name) ? json_incref(name) : json_null();
+}
+
 /* "route x", "consumer bob": what it belongs to; null when it stands alone. */
 static json_t *owners_of(struct kg_declaring *d, const struct kg_entity *entity, const json_t *whole)
 {
@@ -148,10 +158,30 @@ void kg_declare_changed(struct kg_declaring *d, enum kg_action action, const str
     if (action == KG_UPDATED)
         json_object_set_new(change, "fields", differences(entity, whole, old));
     json_array_append_new(result->changes, change);
+    json_array_append_new(result->names, endpoint_name(entity, whole));
+}
+
+void kg_declare_each(const struct kg_declare_result *result,
+                     void (*visit)(void *ctx, const char *action, const struct kg_entity *entity,
+                                   const char *id, const char *name),
+                     void *ctx)
+{
+    static const char *const done[] = { "created", "updated", "deleted" };
+
+    for (size_t i = 0; i < json_array_size(result->changes); i++) {
+        const struct kg_change *change = &result->list[i];
+        char id[KG_UUID_TEXT];
+
+        kg_id_text(change->id, id);
+        visit(ctx, done[change->action], &kg_entities[change->entity], id,
+              json_string_value(json_array_get(result->names, i)));
+    }
 }
 
 void kg_declare_free(struct kg_declare_result *result)
 {
+    json_decref(result->flattened);
+    json_decref(result->names);
     json_decref(result->changes);
     json_decref(result->errors);
     free(result->list);

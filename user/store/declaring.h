@@ -59,6 +59,7 @@ struct kg_declaring {
     json_t *tags;                           /* select tags, without double ones */
     size_t budget;                          /* what is left of request->limit for values, aliases followed */
     size_t values;                          /* of the entity that is being read, so far */
+    const struct kg_yaml **flattened;       /* whose errors result->flattened has, in its order */
     json_t *failed;                         /* {"services": {"name": true}}: declared, but with errors */
     json_t *evicted; /* {id: {field: value}}: what stood there before it was pushed away */
     sqlite3_stmt *rows[KG_ENTITIES][KG_ROW_QUERIES];
@@ -73,11 +74,14 @@ struct kg_declare_where {
     size_t file;
     const struct kg_yaml *node; /* NULL: the file as a whole */
     const struct kg_entity *entity;
-    const char *name;  /* of the entity; may be NULL */
-    const char *field; /* "paths.1"; may be NULL */
+    const char *name;            /* of the entity; may be NULL */
+    const char *field;           /* "paths.1"; may be NULL */
+    const struct kg_yaml *whole; /* the entity itself; NULL: it is about none of the files' */
 };
 void kg_declare_error(struct kg_declaring *d, const struct kg_declare_where *where, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* declare_flatten.c: the same error, among those of its entity. */
+void kg_declare_flatten(struct kg_declaring *d, const struct kg_declare_where *where, const char *message);
 /* Each leaf of a tree of violations, at the place of the value that it is about. */
 void kg_declare_violations(struct kg_declaring *d, const struct kg_declare_where *where,
                            const json_t *violations);

@@ -274,6 +274,45 @@ static void put_below_a_parent_takes_it_over(void **state)
     assert_string_equal(two, owner);
 }
 
+static void patch_below_a_parent_moves_to_the_one_it_names(void **state)
+{
+    struct api *api = *state;
+    char two[128], owner[128];
+
+    make_route(api);
+    assert_int_equal(status_of(api, "POST", "/services", "{\"name\":\"two\",\"host\":\"h\"}"), 201);
+    assert_int_equal(status_of(api, "PATCH", "/services/web/routes/all", "{\"service\":{\"name\":\"two\"}}"),
+                     200);
+    look(api, "/services/two", "id", two);
+    look(api, "/services/two/routes/all", "service.id", owner);
+    assert_string_equal(two, owner);
+    expect_text(api, "PATCH", "/services/web/routes/all", "{\"strip_path\":false}", 404, NOT_FOUND);
+    /* A PUT's is that of the path, whatever the body says. */
+    assert_int_equal(status_of(api, "PUT", "/services/two/routes/all",
+                               "{\"paths\":[\"/\"],\"service\":{\"name\":\"web\"}}"),
+                     200);
+    look(api, "/services/two/routes/all", "service.id", owner);
+    assert_string_equal(two, owner);
+    /* To no service at all. */
+    assert_int_equal(status_of(api, "PATCH", "/services/two/routes/all", "{\"service\":null}"), 200);
+    expect_text(api, "GET", "/services/two/routes/all", NULL, 404, NOT_FOUND);
+}
+
+static void patch_below_an_upstream_moves_no_target(void **state)
+{
+    struct api *api = *state;
+    char one[128], owner[128];
+
+    assert_int_equal(status_of(api, "POST", "/upstreams", "{\"name\":\"one\"}"), 201);
+    assert_int_equal(status_of(api, "POST", "/upstreams", "{\"name\":\"two\"}"), 201);
+    assert_int_equal(status_of(api, "POST", "/upstreams/one/targets", "{\"target\":\"h:1\"}"), 201);
+    assert_int_equal(
+        status_of(api, "PATCH", "/upstreams/one/targets/h:1", "{\"upstream\":{\"name\":\"two\"}}"), 200);
+    look(api, "/upstreams/one", "id", one);
+    look(api, "/upstreams/one/targets/h:1", "upstream.id", owner);
+    assert_string_equal(one, owner);
+}
+
 static void a_foreign_key_leads_to_its_entity(void **state)
 {
     struct api *api = *state;
@@ -707,6 +746,8 @@ int main(void)
         TEST(a_create_below_a_parent_belongs_to_it),
         TEST(a_nested_list_holds_only_the_parents_own),
         TEST(put_below_a_parent_takes_it_over),
+        TEST(patch_below_a_parent_moves_to_the_one_it_names),
+        TEST(patch_below_an_upstream_moves_no_target),
         TEST(a_foreign_key_leads_to_its_entity),
         TEST(a_foreign_key_may_be_given_by_name),
         TEST(a_foreign_key_that_leads_nowhere_is_told),
