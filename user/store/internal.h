@@ -164,6 +164,9 @@ void kg_add_alive(struct kg_sql *sql, const struct kg_entity *entity);
 
 /* tags.c: the table of tags, filled from the entities' tables, which must be there. */
 int kg_tags_create(struct kg_store *store, struct kg_error *err);
+/* Of a filter for all of its tags: puts the one first by whose entities the others are looked for. */
+void kg_tags_rarest_first(struct kg_store *store, const struct kg_entity *entity,
+                          struct kg_store_filter *filter);
 /* " AND …" of kg_store_list_some, whose parameters 1 and 3 are the place behind which and how many; the tags
  * are the parameters from KG_TAG_PARAMETER on. */
 #define KG_TAG_PARAMETER 11
