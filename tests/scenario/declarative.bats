@@ -568,24 +568,56 @@ YAML
 key-auths deleted' "$(tail -n 2 told.log | jq -r '"\(.entity) \(.action)"' | sort)"
 }
 
+# In hundredths of a second.
+cpu_time()
+{
+    awk '{ print $14 + $15 }' "/proc/$(pid_of keygated)/stat"
+}
+
+has_worked()
+{
+    [[ $(cpu_time) -ge $(($1 + 3)) ]]
+}
+
+wal_size()
+{
+    stat -c %s "$T/state/keygate.db-wal"
+}
+
+has_written()
+{
+    [[ $(wal_size) -ne $1 ]]
+}
+
 @test "a kill during a sync leaves all or nothing" {
     nothing
-    local i round consumers
+    local i moment consumers syncing worked written
     {
         echo 'consumers:'
         for i in {1..2000}; do
             echo "- {username: u$i, keyauth_credentials: [{key: key-of-u$i}]}"
         done
     } | file many.yaml
-    for round in 0.05 0.15 0.3; do
-        (kctl sync many.yaml >/dev/null 2>&1 || true) &
-        local syncing=$!
-        sleep "$round" # somewhere in it
+    # While it works on the files, while or after it writes, and after it has answered.
+    for moment in has_worked has_written answered; do
+        worked=$(cpu_time)
+        written=$(wal_size)
+        (kctl sync many.yaml >synced.log 2>&1 || true) &
+        syncing=$!
+        case $moment in
+            has_worked) wait_for has_worked "$worked" ;;
+            has_written) wait_for has_written "$written" ;;
+            *) wait "$syncing" ;;
+        esac
         kill_keygated
-        wait "$syncing"
+        wait "$syncing" || true
         start_keygated --set admin.config_max_size=2m
         consumers=$(kctl dump | grep -c '^- username: u' || true)
         [[ $consumers -eq 0 || $consumers -eq 2000 ]] || same '0 or 2000' "$consumers"
+        # What was answered is there.
+        if grep -q '^Created: ' synced.log; then
+            same 2000 "$consumers"
+        fi
         same "$consumers" "$(kctl dump | grep -c 'key: key-of-u' || true)"
         nothing
     done
