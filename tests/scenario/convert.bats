@@ -40,9 +40,9 @@ is_valid()
         return 0
     fi
     (
-        for name in $(grep -o 'DECK_[A-Za-z0-9_]*' "$1" | sort -u); do
+        while read -r name; do
             [[ -v $name ]] || export "$name=value-of-$name"
-        done
+        done < <(grep -o 'DECK_[A-Za-z0-9_]*' "$1" | sort -u)
         kctl validate "$1"
     )
 }
