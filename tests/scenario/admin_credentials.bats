@@ -175,6 +175,9 @@ pem_field()
 @test "keyctl: groups" {
     holds '.group == "ops" and .tags == ["night"]' "$(kctl acl create ops --consumer bob --tags night -o json)"
     like '^ops ' "$(kctl acl list --consumer bob | grep ops)"
+    like '^ops ' "$(kctl acl list | grep ops)"
+    same "$(admin '/acls?size=1000' | jq '.data | length')" "$(kctl acl list -o json | jq '.data | length')"
+    unlike needed "$(kctl acl list --help)"
     holds '.group == "ops"' "$(kctl acl get ops --consumer bob -o json)"
     holds '.group == "dev" and .tags == ["night"]' "$(kctl acl update ops --consumer bob --group dev -o json)"
     same 'acl dev deleted' "$(kctl acl delete dev --consumer bob)"

@@ -138,6 +138,21 @@ YAML
     same "$(<dump.yaml)" "$(kctl dump)"
 }
 
+@test "a dump as JSON says the same" {
+    full
+    summary 0 0 0 sync --dry-run full.yaml || kctl sync full.yaml >/dev/null
+    kctl dump -o json >dump.json
+    holds '._format_version == "3.0" and (.services | length) > 0 and (.consumers[0].username | type) == "string"' "$(<dump.json)"
+    summary 0 0 0 diff dump.json
+    kctl dump --no-keys -o json | jq -e '[.. | .key? // empty] == []' >/dev/null
+    file template.yaml <<'YAML'
+consumers:
+- username: ! ${{ x }}
+YAML
+    kctl sync template.yaml >/dev/null
+    refused 'a value has \$\{\{ in it, which a sync of JSON would fill in; dump YAML' -- dump -o json
+}
+
 @test "a dump without keys keeps them when it is synced" {
     full
     kctl sync full.yaml >/dev/null
@@ -572,24 +587,56 @@ YAML
 key-auths deleted' "$(tail -n 2 told.log | jq -r '"\(.entity) \(.action)"' | sort)"
 }
 
+# In hundredths of a second.
+cpu_time()
+{
+    awk '{ print $14 + $15 }' "/proc/$(pid_of keygated)/stat"
+}
+
+has_worked()
+{
+    [[ $(cpu_time) -ge $(($1 + 3)) ]]
+}
+
+wal_size()
+{
+    stat -c %s "$T/state/keygate.db-wal"
+}
+
+has_written()
+{
+    [[ $(wal_size) -ne $1 ]]
+}
+
 @test "a kill during a sync leaves all or nothing" {
     nothing
-    local i round consumers
+    local i moment consumers syncing worked written
     {
         echo 'consumers:'
         for i in {1..2000}; do
             echo "- {username: u$i, keyauth_credentials: [{key: key-of-u$i}]}"
         done
     } | file many.yaml
-    for round in 0.05 0.15 0.3; do
-        (kctl sync many.yaml >/dev/null 2>&1 || true) &
-        local syncing=$!
-        sleep "$round" # somewhere in it
+    # While it works on the files, while or after it writes, and after it has answered.
+    for moment in has_worked has_written answered; do
+        worked=$(cpu_time)
+        written=$(wal_size)
+        (kctl sync many.yaml >synced.log 2>&1 || true) &
+        syncing=$!
+        case $moment in
+            has_worked) wait_for has_worked "$worked" ;;
+            has_written) wait_for has_written "$written" ;;
+            *) wait "$syncing" ;;
+        esac
         kill_keygated
-        wait "$syncing"
+        wait "$syncing" || true
         start_keygated --set admin.config_max_size=2m
         consumers=$(kctl dump | grep -c '^- username: u' || true)
         [[ $consumers -eq 0 || $consumers -eq 2000 ]] || same '0 or 2000' "$consumers"
+        # What was answered is there.
+        if grep -q '^Created: ' synced.log; then
+            same 2000 "$consumers"
+        fi
         same "$consumers" "$(kctl dump | grep -c 'key: key-of-u' || true)"
         nothing
     done

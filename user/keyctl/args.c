@@ -343,12 +343,17 @@ static int take_next(struct args *args, struct command *command)
     return take_field(args, command, flag, word[2] ? word + 1 : NULL);
 }
 
+bool needs_parent(const struct command *command)
+{
+    return command->noun->nested_only && !(command->noun->lists_all && command->verb == VERB_LIST);
+}
+
 /* Of a noun that only lives below another: which one. */
 static int check_parent(const struct command *command)
 {
     const struct flag *flag = command->noun->flags;
 
-    if (!command->noun->nested_only || command->parent)
+    if (!needs_parent(command) || command->parent)
         return 0;
     while (flag->kind != FLAG_FOREIGN)
         flag++;

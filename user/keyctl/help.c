@@ -71,7 +71,7 @@ static void help_flags(const struct command *command)
 
     for (size_t i = 0; (flag = nth_flag(command, i)) != NULL; i++) {
         bool needed =
-            flag->required && (command->action || command->verb == VERB_CREATE || command->noun->nested_only);
+            flag->required && (command->action || command->verb == VERB_CREATE || needs_parent(command));
         char left[96];
 
         snprintf(left, sizeof(left), "%s%s--%s%s%s", flag->letter ? (char[]){ '-', flag->letter, '\0' } : "",

@@ -84,6 +84,7 @@ struct noun {
     bool missing_is_404; /* DELETE of what is not there says so by itself */
     bool by_id;          /* only an id is accepted: its other name is a secret */
     bool nested_only;    /* it has no collection of its own: its parent is always named */
+    bool lists_all;      /* …but for list: without a parent it lists all there are */
     bool no_dry_run;     /* the daemon cannot try its writes */
 };
 
@@ -134,6 +135,8 @@ struct command {
     const struct flag *parent_flag;
 };
 
+/* args.c: whether its noun's parent must be named. */
+bool needs_parent(const struct command *command);
 /* args.c: 0, or KG_CTL_USAGE after having said why on standard error. release_command in both cases. */
 int parse_command(int argc, char **argv, struct command *command);
 void release_command(struct command *command);
@@ -227,5 +230,7 @@ void print_safe(FILE *out, const char *text);
 void print_escaped(FILE *out, struct kg_slice json, bool *half);
 int write_yaml(FILE *out, const json_t *value);
 int print_yaml(const json_t *value);
+/* dump_json.c: what the daemon has dumped as YAML. */
+int print_dump_json(struct kg_slice yaml);
 
 #endif

@@ -225,7 +225,7 @@ const struct noun nouns[] = {
       .summary = "what a consumer's JWTs are signed with", .flags = jwt_flags, .columns = jwt_columns,
       .examples = { "--consumer alice --key alice-app", "--consumer alice", "alice-app", "alice-app --secret-file new.secret",
                     "alice-app" } },
-    { .name = "acl", .collection = "acls", .named_by = "group", .argument = "GROUP|ID", .create_field = "group", .nested_only = true, .verbs = ON_ALL,
+    { .name = "acl", .collection = "acls", .named_by = "group", .argument = "GROUP|ID", .create_field = "group", .nested_only = true, .lists_all = true, .verbs = ON_ALL,
       .summary = "a group that a consumer is in", .flags = acl_flags, .columns = acl_columns,
       .examples = { "staff --consumer alice", "--consumer alice", "staff --consumer alice", "staff --consumer alice --tags temporary",
                     "staff --consumer alice" } },

@@ -180,6 +180,9 @@ int kg_load_keys(struct kg_store *store, struct kg_model *model, struct kg_error
 
 /* tags.c: the table of tags, filled from the entities' tables, which must be there. */
 int kg_tags_create(struct kg_store *store, struct kg_error *err);
+/* Of a filter for all of its tags: puts the one first by whose entities the others are looked for. */
+void kg_tags_rarest_first(struct kg_store *store, const struct kg_entity *entity,
+                          struct kg_store_filter *filter);
 /* " AND …" of kg_store_list_some, whose parameters 1 and 3 are the place behind which and how many; the tags
  * are the parameters from KG_TAG_PARAMETER on. */
 #define KG_TAG_PARAMETER 11

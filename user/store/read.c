@@ -257,9 +257,11 @@ json_t *kg_store_list(struct kg_store *store, enum kg_entity_id entity, const ch
 json_t *kg_store_list_some(struct kg_store *store, enum kg_entity_id entity,
                            const struct kg_store_filter *filter, size_t size, int64_t *after)
 {
-    const struct chosen chosen = { .filter = filter };
+    struct kg_store_filter sorted = *filter;
+    const struct chosen chosen = { .filter = &sorted };
 
     KG_ASSERT(!filter->custom_id.ptr || entity == KG_CONSUMERS);
+    kg_tags_rarest_first(store, &kg_entities[entity], &sorted);
     return read_page(store, &kg_entities[entity], &chosen, size, after);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Who has which tag, and lists of those that have some. */
+#include "store/internal.h"
 #include "store_test.h"
 
 /* The tags of a page, joined, and whose kind each is of. */
@@ -91,6 +92,41 @@ static void lists_hold_those_with_all_or_any_of_the_tags(void **state)
     assert_int_equal(after, 0);
 }
 
+static int count_steps(void *ctx)
+{
+    (*(size_t *)ctx)++;
+    return 0;
+}
+
+/* How many hundreds of steps SQLite takes to list those that have both. */
+static size_t steps_for(struct fixture *f, const char *one, const char *other)
+{
+    const struct kg_store_filter filter = { .tags = { kg_slice_str(one), kg_slice_str(other) },
+                                            .tag_count = 2 };
+    int64_t after = 0;
+    size_t steps = 0;
+
+    sqlite3_progress_handler(f->store->db, 100, count_steps, &steps);
+    assert_some(f, filter, 9, &after, "rare ");
+    sqlite3_progress_handler(f->store->db, 0, NULL, NULL);
+    return steps;
+}
+
+static void a_common_tag_before_a_rare_one_costs_no_more_than_behind_it(void **state)
+{
+    struct fixture *f = *state;
+    size_t well, badly;
+
+    exec(f, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)"
+            " INSERT INTO consumers (id, username, tags, created_at, updated_at)"
+            " SELECT printf('00000000-0000-4000-8000-%012d', i), 'u' || i, '[\"common\"]', 1, 1 FROM n");
+    add(f, "rare", "[\"common\",\"seldom\"]");
+    well = steps_for(f, "seldom", "common");
+    badly = steps_for(f, "common", "seldom");
+    assert_in_range(badly, 0, 2 * well);
+    assert_in_range(well, 0, 500);
+}
+
 static void pages_of_a_filtered_list_go_on_where_they_ended(void **state)
 {
     const struct kg_store_filter any = { .tags = { KG_SLICE("x"), KG_SLICE("y") },
@@ -153,6 +189,7 @@ int main(void)
         STORE_TEST(lists_hold_those_with_all_or_any_of_the_tags),
         STORE_TEST(pages_of_a_filtered_list_go_on_where_they_ended),
         STORE_TEST(what_has_expired_takes_no_place_in_a_page),
+        STORE_TEST(a_common_tag_before_a_rare_one_costs_no_more_than_behind_it),
         STORE_TEST(an_older_database_gets_its_tags_listed),
     };
 
