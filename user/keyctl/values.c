@@ -96,14 +96,26 @@ static int add_list(json_t *object, const char *name, const char *text)
 }
 
 /* Settings whose values are lists or always strings; all others are taken as they look. */
+static bool is_among(const char *name, const char *const *names)
+{
+    while (*names && strcmp(name, *names) != 0)
+        names++;
+    return *names != NULL;
+}
+
 static bool config_is_list(const char *name)
 {
-    return strcmp(name, "key_names") == 0;
+    static const char *const lists[] = { "key_names", "allow", "deny", NULL };
+
+    return is_among(name, lists);
 }
 
 static bool config_is_string(const char *name)
 {
-    return strcmp(name, "realm") == 0 || strcmp(name, "anonymous") == 0;
+    static const char *const strings[] = { "realm",   "anonymous",    "message",     "body",
+                                           "trigger", "content_type", "header_name", NULL };
+
+    return is_among(name, strings);
 }
 
 static json_t *config_value(const char *name, const char *text)
@@ -112,9 +124,12 @@ static json_t *config_value(const char *name, const char *text)
 
     if (text[0] == '\0')
         return json_null();
+    /* A body may look like JSON, and be text all the same. */
+    if (config_is_string(name) && text[0] != '"')
+        return json_string(text);
     if (text[0] == '[' || text[0] == '{' || text[0] == '"')
         return json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
-    if (config_is_string(name) || (parse_boolean(text, &value) < 0 && parse_integer(text, &value) < 0))
+    if (parse_boolean(text, &value) < 0 && parse_integer(text, &value) < 0)
         value = json_string(text);
     return value;
 }

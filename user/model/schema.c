@@ -152,10 +152,22 @@ static void note_element(json_t **errors, size_t at, json_t *error)
     json_array_append_new(*errors, error);
 }
 
+/* Adds it unless it is there. Texts are found by hash: a set of networks may have many thousands. */
+static void add_element(json_t *set, json_t *texts, json_t *taken)
+{
+    const char *text = json_string_value(taken);
+
+    if (text ? json_object_get(texts, text) != NULL : kg_json_contains(set, taken))
+        return;
+    json_array_append(set, taken);
+    if (text)
+        json_object_set_new(texts, text, json_true());
+}
+
 static json_t *take_elements(const struct kg_field *field, take_fn take_element, const json_t *given,
                              json_t **error)
 {
-    json_t *set, *value, *errors = NULL;
+    json_t *set, *texts, *value, *errors = NULL;
     size_t i;
 
     if (!json_is_array(given))
@@ -163,16 +175,18 @@ static json_t *take_elements(const struct kg_field *field, take_fn take_element,
     if (field->required && json_array_size(given) == 0)
         return refuse(error, "length must be at least 1");
     set = json_array();
+    texts = json_object();
     json_array_foreach(given, i, value)
     {
         json_t *wrong = NULL, *taken = take_element(field, value, &wrong);
 
         if (!taken)
             note_element(&errors, i, wrong);
-        else if (!kg_json_contains(set, taken))
-            json_array_append(set, taken);
+        else
+            add_element(set, texts, taken);
         json_decref(taken);
     }
+    json_decref(texts);
     if (!errors)
         return set;
     json_decref(set);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "policy/policy.h"
 
-static const struct kg_policy *const policies[] = { &kg_policy_key_auth };
+static const struct kg_policy *const policies[] = {
+    &kg_policy_ip_restriction,
+    &kg_policy_key_auth,
+};
 
 void kg_policies_register(void)
 {
