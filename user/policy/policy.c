@@ -2,6 +2,7 @@
 #include "policy/policy.h"
 
 static const struct kg_policy *const policies[] = {
+    &kg_policy_acl,
     &kg_policy_ip_restriction,
     &kg_policy_key_auth,
 };

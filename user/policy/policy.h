@@ -78,6 +78,7 @@ struct kg_policy {
     bool (*is_secret)(const void *config, struct kg_slice name);
 };
 
+extern const struct kg_policy kg_policy_acl;
 extern const struct kg_policy kg_policy_ip_restriction;
 extern const struct kg_policy kg_policy_key_auth;
 

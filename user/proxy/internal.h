@@ -41,7 +41,7 @@
 #define KG_INTERIM_MAX     32 /* 1xx answers to one request; an upstream with more of them is given up: 502 */
 #define KG_BAN_COMMANDS    16384
 #define KG_NOTES_MAX       2032 /* bytes that policies may add to an answer */
-#define KG_NOTES_UP        4096 /* …and to the request for the upstream */
+#define KG_NOTES_UP        8192 /* …and to the request for the upstream */
 
 struct kg_upstream;
 
