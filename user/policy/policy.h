@@ -81,6 +81,7 @@ struct kg_policy {
 extern const struct kg_policy kg_policy_acl;
 extern const struct kg_policy kg_policy_ip_restriction;
 extern const struct kg_policy kg_policy_key_auth;
+extern const struct kg_policy kg_policy_request_size_limiting;
 
 /* Tells the model about every policy; once at start. */
 void kg_policies_register(void);

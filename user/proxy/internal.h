@@ -357,6 +357,8 @@ static inline bool kg_request_is_too_large(const struct kg_client *client, uint6
 
     return (most > 0 && bytes > most) || (allowed > 0 && bytes > allowed);
 }
+/* What is said to who sent one of so many: whose limit it was. */
+struct kg_slice kg_request_size_message(const struct kg_client *client, uint64_t bytes);
 /* Bytes of its consumer, or of nobody, now: those of the request itself are counted at its end. */
 void kg_request_count_bytes(struct kg_client *client, uint64_t in, uint64_t out);
 /* Counts and clears it. */

@@ -30,6 +30,13 @@ struct kg_slice kg_request_message(unsigned status)
     }
 }
 
+struct kg_slice kg_request_size_message(const struct kg_client *client, uint64_t bytes)
+{
+    uint64_t most = client->worker->config->max_body;
+
+    return most > 0 && bytes > most ? kg_request_message(413) : KG_SLICE("Request size limit exceeded");
+}
+
 void kg_request_signal(struct kg_client *client, enum kg_signal_kind kind)
 {
     struct kg_worker *worker = client->worker;
