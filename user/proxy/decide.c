@@ -137,6 +137,8 @@ static bool policies_pass(struct kg_client *client, struct kg_decision *decision
         .path = decision->path,
         .address = kg_request_address(client),
         .id = kg_slice_of(request->id, KG_REQUEST_ID),
+        .connection = { worker->rehearsal ? -1 : client->sock.fd, client->port, client->number,
+                        client->begun },
         .now_wall = worker->now_wall,
         .https = request->https,
         .rehearsal = worker->rehearsal,

@@ -133,6 +133,7 @@ struct kg_client {
     bool eof;                    /* the client has sent its last byte */
     bool tls;                    /* secured, or about to be */
     uint16_t port;               /* of ours */
+    uint64_t number;             /* no other client has it */
     uint32_t begun;              /* requests so far */
     bool trusted;                /* what `near` says of others is believed */
     struct kg_addr peer, source; /* of the socket */
@@ -374,6 +375,8 @@ static inline struct kg_slice kg_notes_text(const struct kg_notes *notes)
 {
     return notes ? kg_slice_of(notes->text, notes->len) : KG_SLICE("");
 }
+/* Whether one of some header lines has this name. */
+bool kg_lines_have(struct kg_slice lines, struct kg_slice name);
 void kg_notes_free_spare(struct kg_worker *worker);
 
 /* forward.c */

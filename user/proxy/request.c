@@ -91,8 +91,10 @@ static void put_answer_head(struct kg_client *client, struct kg_slice body_type,
     }
     KG_PUT(w, "\r\nX-Keygate-Response-Latency: ");
     kg_put_u64(w, client->worker->now_ms - request->started_ms);
-    KG_PUT(w, "\r\nX-Request-Id: ");
-    kg_put(w, kg_slice_of(request->id, KG_REQUEST_ID));
+    if (!kg_lines_have(kg_notes_text(request->notes), KG_SLICE("X-Request-Id"))) {
+        KG_PUT(w, "\r\nX-Request-Id: ");
+        kg_put(w, kg_slice_of(request->id, KG_REQUEST_ID));
+    }
     KG_PUT(w, "\r\nServer: keygate\r\n");
     kg_put(w, kg_notes_text(request->notes));
     put_connection(request, w);
