@@ -92,6 +92,7 @@ extern const struct kg_policy kg_policy_correlation_id;
 extern const struct kg_policy kg_policy_ip_restriction;
 extern const struct kg_policy kg_policy_key_auth;
 extern const struct kg_policy kg_policy_request_size_limiting;
+extern const struct kg_policy kg_policy_request_termination;
 
 /* Tells the model about every policy; once at start. */
 void kg_policies_register(void);
