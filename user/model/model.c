@@ -646,10 +646,10 @@ void kg_model_each_candidate(const struct kg_model *model, const struct kg_route
     kg_candidates_each(&model->services, &model->routes, query, visit, ctx);
 }
 
-void kg_model_each_plugin(const struct kg_model *model, const char *route_id, const char *service_id,
+void kg_model_each_plugin(const struct kg_model *model, const struct kg_plugin_scope *scope,
                           void (*visit)(void *ctx, const struct kg_plugin_instance *instance), void *ctx)
 {
-    kg_plugins_each(&model->plugins, route_id, service_id, visit, ctx);
+    kg_plugins_each(&model->plugins, scope, visit, ctx);
 }
 
 struct kg_snapshot *kg_model_snapshot(struct kg_model *model)

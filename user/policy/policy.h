@@ -39,6 +39,13 @@ struct kg_policy_connection {
     uint32_t requests; /* on it so far, this one included */
 };
 
+/* Which instances had their turn, in order: for whoever explains it. A type has at most two turns. */
+#define KG_TURNS_MAX 128
+struct kg_policy_turns {
+    const struct kg_plugin_use *uses[KG_TURNS_MAX];
+    size_t count;
+};
+
 /* The request as policies see and change it. Lives as long as one pass over the plugins; slices that a policy
  * sets must live as long: static, of its config, of the snapshot, or in `scratch`. */
 struct kg_policy_request {
@@ -53,9 +60,10 @@ struct kg_policy_request {
     const struct kg_addr *address; /* the client's, as far as it is believed */
     struct kg_slice id;            /* X-Request-Id */
     struct kg_policy_connection connection;
-    int64_t now_wall; /* seconds since 1970 */
-    bool https;       /* how the client came, as far as it is believed */
-    bool rehearsal;   /* only asked what would be: nothing may be counted */
+    int64_t now_wall;              /* seconds since 1970 */
+    bool https;                    /* how the client came, as far as it is believed */
+    bool rehearsal;                /* only asked what would be: nothing may be counted */
+    struct kg_policy_turns *turns; /* to be noted there; NULL: nowhere */
     /* In and out: the query to send upstream; a policy that takes an argument away rewrites it into
      * `scratch`. */
     struct kg_slice query;

@@ -142,6 +142,7 @@ static bool policies_pass(struct kg_client *client, struct kg_decision *decision
         .now_wall = worker->now_wall,
         .https = request->https,
         .rehearsal = worker->rehearsal,
+        .turns = worker->turns,
         .query = decision->target.query,
         .has_query = decision->target.has_query,
         .scratch = &decision->scratch,

@@ -223,8 +223,9 @@ struct kg_worker {
     char *path, *scratch;          /* scratch for the normalised path and for policies */
     char *to_upstream, *to_client; /* scratch for the headers that policies add */
     struct kg_notes *spare_notes;
-    bool rehearsal;          /* it only tells what would be */
-    uint32_t accept_stopped; /* bit = a listener that waits for accept_timer */
+    bool rehearsal;                /* it only tells what would be */
+    struct kg_policy_turns *turns; /* …and who would have had a turn */
+    uint32_t accept_stopped;       /* bit = a listener that waits for accept_timer */
     bool accepting, draining, stopping;
     struct kg_usage_table usage;
     struct kg_key_uses key_uses;
