@@ -72,6 +72,63 @@ explained()
     holds '.answer.www_authenticate == "Key" and .plugins[0].state == "answers" and .consumer == null and .upstream == null' "$json"
 }
 
+@test "plugins of a consumer: in which scope, and what they override, once it is known who it is" {
+    local json own
+    own=$(make plugin --name request-size-limiting --consumer alice --config allowed_payload_size=1)
+    make plugin --name request-size-limiting --consumer alice --route narrow --config allowed_payload_size=2
+    make plugin --name request-size-limiting --service api --config allowed_payload_size=3
+    make plugin --name correlation-id --consumer alice --config echo_downstream=true
+    make plugin --name ip-restriction --consumer alice --service api --route narrow --config deny=203.0.113.0/24
+    make plugin --name ip-restriction --config deny=198.51.100.0/24
+    json=$(explained GET http://gw.example/a/b -H "@$T/headers")
+    holds '[.plugins[] | [.name, .scope, .state]] == [
+        ["ip-restriction", "global", "runs"],
+        ["key-auth", "route", "runs"],
+        ["ip-restriction", "consumer, route and service", "runs"],
+        ["request-size-limiting", "consumer and route", "runs"],
+        ["correlation-id", "consumer", "too late"],
+        ["key-auth", "service", "disabled"],
+        ["key-auth", "global", "overridden"],
+        ["request-size-limiting", "consumer", "overridden"],
+        ["request-size-limiting", "service", "overridden"]]' "$json"
+    holds '[.plugins[] | select(.name == "request-size-limiting") | .overridden_by] | .[0] == null and .[1] == .[2] and .[1] != null' "$json"
+    holds '.body_limit == 2097152' "$json"
+    # It is somebody else, or nobody: then they are not there.
+    json=$(explained GET http://gw.example/a/b)
+    holds '[.plugins[] | select(.state == "answers" or .state == "not reached") | [.name, .scope, .state]] == [
+        ["key-auth", "route", "answers"], ["request-size-limiting", "service", "not reached"]]' "$json"
+    holds '[.plugins[] | select(.scope | startswith("consumer"))] == []' "$json"
+    # Who is turned away after the key was looked at does not come to what is behind.
+    json=$(explained GET http://gw.example/a/b --source 203.0.113.9 -H "@$T/headers")
+    holds '.answer.message == "IP address not allowed: 203.0.113.9"' "$json"
+    holds '[.plugins[] | select(.scope == "consumer, route and service") | .state] == ["answers"]' "$json"
+    holds '[.plugins[] | select(.scope == "consumer and route") | .state] == ["not reached"]' "$json"
+    holds '[.plugins[] | select(.scope == "consumer" and .name == "request-size-limiting") | .state] == ["overridden"]' "$json"
+    holds '[.plugins[] | select(.name == "correlation-id") | .state] == ["too late"]' "$json"
+    like 'consumer, route and service +answers' "$(kctl explain GET http://gw.example/a/b --source 203.0.113.9 -H "@$T/headers" | tr -s ' ')"
+    kctl plugin list -o json | jq -r '.data[] | select(.name != "key-auth") | .id' >"$T/ids"
+    while read -r own; do
+        kctl plugin delete "$own"
+    done <"$T/ids"
+}
+
+@test "what plugins do to a request and to its answer is shown" {
+    local json id
+    make acl staff --consumer alice
+    make plugin --name acl --route narrow --config allow=staff >"$T/ids"
+    make plugin --name correlation-id --route narrow --config header_name=X-Trace --config echo_downstream=true >>"$T/ids"
+    json=$(explained GET http://gw.example/a/b -H "@$T/headers" -H 'X-Trace: mine')
+    holds '[.upstream.headers[] | select(.[0] == "X-Trace" or .[0] == "X-Consumer-Groups")] == [["X-Trace", "mine"], ["X-Consumer-Groups", "staff"]]' "$json"
+    holds '.answer_headers == [["X-Trace", "mine"]] and .body_limit == null' "$json"
+    make plugin --name request-termination --route narrow --config 'body=<p>' --config content_type=text/html --config status_code=200 >>"$T/ids"
+    json=$(explained GET http://gw.example/a/b -H "@$T/headers")
+    holds '.answer.status == 200 and .answer.content_type == "text/html"' "$json"
+    while read -r id; do
+        kctl plugin delete "$id"
+    done <"$T/ids"
+    kctl acl delete staff --consumer alice
+}
+
 @test "no key is repeated, in a header or in the query" {
     local key
     key=$(<"$T/key")

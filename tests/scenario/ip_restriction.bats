@@ -7,6 +7,7 @@ load helper
 
 setup_file()
 {
+    export BATS_NO_PARALLELIZE_WITHIN_FILE=true
     file_begin
     start_upstream
     start_keygated --set 'http.trusted_proxies=[127.0.0.1]' --set 'guard.threshold=3'
@@ -81,6 +82,46 @@ from()
     answers 400 '.fields["@entity"] == ["at least one of these fields must be non-empty: '\''config.allow'\'', '\''config.deny'\''"]' \
         /routes/open/plugins -d name=ip-restriction
     answers 200 '.entity_checks == [{"at_least_one_of":["config.allow","config.deny"]}]' /schemas/plugins/ip-restriction
+}
+
+# banned_at_all: whether anybody is.
+banned_at_all()
+{
+    holds 'length > 0' "$(bans)"
+}
+
+@test "a denied source is turned away before its key is looked up, and gathers no score" {
+    local i
+    make plugin --name key-auth --route keyed
+    make plugin --name ip-restriction --route keyed --config deny=198.51.100.0/24 >"$T/id"
+    for ((i = 0; i < 8; i++)); do
+        from 198.51.100.9 /keyed/echo -H 'apikey: wrong' -o "$T/body"
+        kong_error 'IP address not allowed: 198.51.100.9' "$T/body"
+    done
+    # Another one's wrong keys do count, and were heard of after those.
+    for ((i = 0; i < 3; i++)); do
+        from 192.0.2.77 /keyed/echo -H 'apikey: wrong' -o "$T/body"
+    done
+    wait_for banned_at_all
+    holds '[.[].address] == ["192.0.2.77"]' "$(bans)"
+    kctl ban delete 192.0.2.77
+    kctl plugin delete "$(<"$T/id")"
+}
+
+@test "one for a consumer runs besides, and after the key has told who it is" {
+    kctl plugin create --name ip-restriction --route keyed --config deny=198.51.100.0/24 -o json | jq -r .id >"$T/id"
+    make plugin --name ip-restriction --consumer alice --config allow=192.0.2.0/24 >"$T/own"
+    from 203.0.113.5 /keyed/echo -o "$T/body"
+    kong_error 'No API key found in request' "$T/body"
+    from 203.0.113.5 /keyed/echo -H "apikey: $(<"$T/key")" -o "$T/body"
+    kong_error 'IP address not allowed: 203.0.113.5' "$T/body"
+    has_status 200 from 192.0.2.5 /keyed/echo -H "apikey: $(<"$T/key")"
+    # That of the route stays what it is.
+    has_status 403 from 198.51.100.5 /keyed/echo -H "apikey: $(<"$T/key")"
+    # Others are not restricted by alice's.
+    has_status 200 from 203.0.113.5 /open/echo
+    kctl plugin delete "$(<"$T/id")"
+    kctl plugin delete "$(<"$T/own")"
 }
 
 @test "twenty thousand networks are taken at once and each of them counts" {

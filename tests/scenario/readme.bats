@@ -7,7 +7,8 @@
 load helper
 
 PAGES=(README.md docs/keyctl.md docs/declarative.md docs/admin-api.md docs/guard.md docs/operating.md docs/errors.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
-    docs/benchmarks.md)
+    docs/benchmarks.md docs/policies.md docs/policies/ip-restriction.md docs/policies/acl.md
+    docs/policies/request-size-limiting.md docs/policies/correlation-id.md docs/policies/request-termination.md)
 
 setup_file()
 {
@@ -153,6 +154,30 @@ has_target()
     run_page docs/migrating-from-apisix.md
 }
 
+@test "docs/policies.md" {
+    run_page docs/policies.md
+}
+
+@test "docs/policies/ip-restriction.md" {
+    run_page docs/policies/ip-restriction.md
+}
+
+@test "docs/policies/acl.md" {
+    run_page docs/policies/acl.md
+}
+
+@test "docs/policies/request-size-limiting.md" {
+    run_page docs/policies/request-size-limiting.md
+}
+
+@test "docs/policies/correlation-id.md" {
+    run_page docs/policies/correlation-id.md
+}
+
+@test "docs/policies/request-termination.md" {
+    run_page docs/policies/request-termination.md
+}
+
 # in_page PAGE WORD...: each stands in the page in backticks.
 in_page()
 {
@@ -209,6 +234,31 @@ in_page()
     } | jq -r 'keys[], (.config? // {} | keys[])' | grep -v '^status_[34]' | sort -u)
     [[ ${#fields[@]} -ge 50 ]]
     in_page docs/admin-api.md "${fields[@]}"
+}
+
+# has_config PAGE PLUGIN: the page has a row for each field of the plugin's config.
+has_config()
+{
+    local fields
+
+    mapfile -t fields < <(admin "/schemas/plugins/$2" | jq -r '.fields[].config? // empty | .fields[] | keys[0]')
+    [[ ${#fields[@]} -gt 0 ]]
+    in_page "$1" "${fields[@]}"
+}
+
+@test "each policy's page has every field of its config" {
+    local page
+    for page in docs/policies/*.md; do
+        has_config "$page" "$(basename "$page" .md)"
+    done
+}
+
+@test "policies.md has every plugin there is, in the order of their priorities" {
+    local there
+    there=$(admin / | jq -r '.plugins.available_on_server | to_entries | map("\(.value.priority) \(.key)") | .[]' | sort -rn | cut -d' ' -f2)
+    # ip-restriction stands where it runs for all.
+    same "$(grep -v '^ip-restriction$' <<<"$there")" \
+        "$(sed -n 's/^| \[\([a-z-]*\)\].*/\1/p' docs/policies.md | grep -v '^ip-restriction$')"
 }
 
 # help_list HEADING: the names that keyctl --help lists under it.

@@ -246,6 +246,8 @@ static json_t *answer_json(const struct kg_rehearsed *rehearsed)
                        kg_explain_text(rehearsed->message));
     if (rehearsed->detail.len > 0)
         json_object_set_new(answer, detail, kg_explain_text(rehearsed->detail));
+    if (rehearsed->body_type.len > 0)
+        json_object_set_new(answer, "content_type", kg_explain_text(rehearsed->body_type));
     return answer;
 }
 
@@ -299,6 +301,10 @@ static json_t *tell(const struct kg_call *call, const json_t *input, const struc
 
     KG_ASSERT(json != NULL);
     kg_explain_add_plugins(json, call->parts->model, rehearsed);
+    json_object_set_new(json, "answer_headers", kg_explain_answer_headers(rehearsed));
+    json_object_set_new(json, "body_limit",
+                        rehearsed->max_body > 0 ? json_integer((json_int_t)rehearsed->max_body)
+                                                : json_null());
     kg_explain_add_candidates(json, call->parts->model, rehearsed,
                               json_is_integer(most) ? (size_t)json_integer_value(most)
                                                     : KG_EXPLAIN_CANDIDATES);

@@ -18,6 +18,8 @@ void kg_explain_add_candidates(json_t *answer, const struct kg_model *model,
 /* Adds "plugins" and "plugins_left_out". */
 void kg_explain_add_plugins(json_t *answer, const struct kg_model *model,
                             const struct kg_rehearsed *rehearsed);
+/* Header lines that plugins would add to the answer, as pairs. */
+json_t *kg_explain_answer_headers(const struct kg_rehearsed *rehearsed);
 /* What would be sent, and where to; null when nothing would. */
 json_t *kg_explain_upstream(const struct kg_rehearsed *rehearsed);
 /* The same without looking at health or requests: where a service's requests may go; null without one. */

@@ -104,110 +104,6 @@ void kg_explain_add_candidates(json_t *answer, const struct kg_model *model,
     free(field.items);
 }
 
-/* ---- plugins ---- */
-
-struct show_plugins {
-    const struct kg_rehearsed *rehearsed;
-    json_t *list; /* of those that do not run */
-    size_t left_out;
-};
-
-/* The instance of this type that the route has, and its place; or NULL. */
-static const struct kg_plugin_use *find_use(const struct kg_route *route, const struct kg_plugin_type *type,
-                                            size_t *place)
-{
-    for (size_t i = 0; i < route->plugin_count; i++) {
-        if (route->plugins[i].type != type)
-            continue;
-        *place = i;
-        return &route->plugins[i];
-    }
-    return NULL;
-}
-
-/* Of one that the route has. */
-static const char *fate_of(const struct kg_rehearsed *rehearsed, const struct kg_plugin_use *use)
-{
-    const struct kg_plugin_use *answered = rehearsed->answered;
-
-    if (!rehearsed->checked || (answered && use > answered))
-        return "not reached";
-    if (!kg_plugin_use_applies(use, rehearsed->https))
-        return "not for this protocol";
-    return use == answered ? "answers" : "runs";
-}
-
-static const char *scope_of(const struct kg_plugin_instance *instance)
-{
-    if (instance->by_route)
-        return instance->by_service ? "route and service" : "route";
-    return instance->by_service ? "service" : "global";
-}
-
-static void show_plugin(void *ctx, const struct kg_plugin_instance *instance)
-{
-    struct show_plugins *show = ctx;
-    size_t place = 0;
-    const struct kg_plugin_use *use = find_use(show->rehearsed->route, instance->type, &place);
-    bool mine = use && strcmp(use->id, instance->id) == 0;
-    json_t *json;
-
-    if (!mine && json_array_size(show->list) >= KG_EXPLAIN_PLUGINS_MAX) {
-        show->left_out++;
-        return;
-    }
-    json = json_pack("{s:s,s:s,s:s}", "id", instance->id, "name", instance->type->name, "scope",
-                     scope_of(instance));
-    if (mine)
-        json_object_set_new(json, "state", json_string(fate_of(show->rehearsed, use)));
-    else
-        json_object_set_new(json, "state", json_string(instance->enabled ? "overridden" : "disabled"));
-    if (!mine && use && instance->enabled)
-        json_object_set_new(json, "overridden_by", json_string(use->id));
-    if (mine)
-        json_object_set_new(json, "place", json_integer((json_int_t)place));
-    json_array_append_new(show->list, json);
-}
-
-/* Moves what runs to the front, in the order in which it runs. */
-static json_t *in_order(json_t *list, size_t uses)
-{
-    json_t *ordered = json_array(), *item;
-    size_t i;
-
-    for (size_t place = 0; place < uses; place++) {
-        json_array_foreach(list, i, item)
-        {
-            const json_t *its = json_object_get(item, "place");
-
-            if (its && (size_t)json_integer_value(its) == place)
-                json_array_append(ordered, item);
-        }
-    }
-    json_array_foreach(list, i, item)
-    {
-        if (!json_object_get(item, "place"))
-            json_array_append(ordered, item);
-    }
-    json_array_foreach(ordered, i, item) json_object_del(item, "place");
-    json_decref(list);
-    return ordered;
-}
-
-void kg_explain_add_plugins(json_t *answer, const struct kg_model *model,
-                            const struct kg_rehearsed *rehearsed)
-{
-    struct show_plugins show = { rehearsed, json_array(), 0 };
-    const struct kg_route *route = rehearsed->route;
-
-    if (route) {
-        kg_model_each_plugin(model, route->id, route->service ? route->service->id : "", show_plugin, &show);
-        show.list = in_order(show.list, route->plugin_count);
-    }
-    json_object_set_new(answer, "plugins", show.list);
-    json_object_set_new(answer, "plugins_left_out", json_integer((json_int_t)show.left_out));
-}
-
 /* ---- upstream ---- */
 
 static const char hidden[] = "***";
@@ -290,6 +186,13 @@ static const char *endpoint_text(const struct kg_endpoint *endpoint, char out[KG
     };
 
     return kg_listen_text(&at, out);
+}
+
+json_t *kg_explain_answer_headers(const struct kg_rehearsed *rehearsed)
+{
+    struct kg_slice host = { 0 };
+
+    return rehearsed->route ? headers_json(rehearsed->route, rehearsed->answer_lines, &host) : json_array();
 }
 
 json_t *kg_explain_upstream(const struct kg_rehearsed *rehearsed)

@@ -53,14 +53,12 @@ void kg_random_public(void *buf, size_t len)
     memcpy(buf, drawn + left, len);
 }
 
-void kg_uuid_random(char out[KG_UUID_TEXT])
+void kg_uuid_text(uint8_t bytes[16], char out[KG_UUID_TEXT])
 {
     static const uint8_t groups[] = { 4, 2, 2, 2, 6 };
     struct kg_writer w = kg_writer_of(out, KG_UUID_TEXT);
-    uint8_t bytes[16];
     size_t at = 0;
 
-    kg_random_public(bytes, sizeof(bytes));
     bytes[6] = (uint8_t)((bytes[6] & 0x0f) | 0x40); /* RFC 9562, 5.4: version */
     bytes[8] = (uint8_t)((bytes[8] & 0x3f) | 0x80); /* and variant */
     for (size_t i = 0; i < sizeof(groups); i++) {
@@ -70,6 +68,14 @@ void kg_uuid_random(char out[KG_UUID_TEXT])
         at += groups[i];
     }
     kg_put_char(&w, '\0');
+}
+
+void kg_uuid_random(char out[KG_UUID_TEXT])
+{
+    uint8_t bytes[16];
+
+    kg_random(bytes, sizeof(bytes));
+    kg_uuid_text(bytes, out);
 }
 
 static bool is_hex(char c)

@@ -16,6 +16,9 @@ void kg_random_public(void *buf, size_t len);
 /* A random version 4 UUID in lower case. */
 void kg_uuid_random(char out[KG_UUID_TEXT]);
 
+/* The same from random bytes of the caller's own; the version is put into them. */
+void kg_uuid_text(uint8_t bytes[16], char out[KG_UUID_TEXT]);
+
 /* Whether s looks like a UUID: 8-4-4-4-12 hex digits, either case. */
 bool kg_uuid_valid(struct kg_slice s);
 

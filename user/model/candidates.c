@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "model/candidates.h"
 
+#include "model/plugin_scopes.h"
 #include "model/records.h"
 #include "model/routing.h"
 
@@ -41,7 +42,7 @@ void kg_candidates_each(const struct kg_pmap *services, const struct kg_pmap *ro
 }
 
 struct search {
-    const char *route_id, *service_id;
+    const struct kg_plugin_scope *scope;
     void (*visit)(void *ctx, const struct kg_plugin_instance *instance);
     void *ctx;
 };
@@ -55,23 +56,28 @@ static void show_plugin(void *ctx, void *value)
 {
     const struct search *search = ctx;
     const struct kg_plugin_record *record = value;
+    const struct kg_plugin_use use = kg_plugin_record_use(record);
     const struct kg_plugin_instance instance = {
         .id = record->record.id,
         .type = record->type,
         .enabled = record->enabled,
         .by_route = record->route_id[0] != '\0',
         .by_service = record->service_id[0] != '\0',
+        .by_consumer = record->consumer_id[0] != '\0',
+        .priority = use.priority,
+        .rank = use.rank,
     };
 
-    if (record->consumer_id[0] == '\0' && takes_in(record->route_id, search->route_id) &&
-        takes_in(record->service_id, search->service_id))
+    if (takes_in(record->route_id, search->scope->route) &&
+        takes_in(record->service_id, search->scope->service) &&
+        takes_in(record->consumer_id, search->scope->consumer))
         search->visit(search->ctx, &instance);
 }
 
-void kg_plugins_each(const struct kg_pmap *plugins, const char *route_id, const char *service_id,
+void kg_plugins_each(const struct kg_pmap *plugins, const struct kg_plugin_scope *scope,
                      void (*visit)(void *ctx, const struct kg_plugin_instance *instance), void *ctx)
 {
-    struct search search = { route_id, service_id, visit, ctx };
+    struct search search = { scope, visit, ctx };
 
     kg_pmap_each(plugins, show_plugin, &search);
 }

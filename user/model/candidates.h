@@ -28,20 +28,26 @@ void kg_candidates_each(const struct kg_pmap *services, const struct kg_pmap *ro
 void kg_model_each_candidate(const struct kg_model *model, const struct kg_route_query *query,
                              void (*visit)(void *ctx, const struct kg_candidate *candidate), void *ctx);
 
-/* A plugin instance whose scope takes in a route's requests, whoever makes them. */
+/* A plugin instance whose scope takes in a route's requests, of all or of one consumer. */
 struct kg_plugin_instance {
     const char *id;
     const struct kg_plugin_type *type;
     bool enabled;
-    bool by_route, by_service; /* its scope; neither: global */
+    bool by_route, by_service, by_consumer; /* its scope; none: global */
+    int priority;                           /* as struct kg_plugin_use has them */
+    unsigned rank;
 };
 
-/* Calls back for every instance that is for this route, for this service (empty: none) or for all, in no
- * order. */
-void kg_plugins_each(const struct kg_pmap *plugins, const char *route_id, const char *service_id,
+/* By id. */
+struct kg_plugin_scope {
+    const char *route, *service, *consumer;
+};
+
+/* Calls back for every instance that is for nothing but these (empty: there is none), in no order. */
+void kg_plugins_each(const struct kg_pmap *plugins, const struct kg_plugin_scope *scope,
                      void (*visit)(void *ctx, const struct kg_plugin_instance *instance), void *ctx);
 /* The same of a model. */
-void kg_model_each_plugin(const struct kg_model *model, const char *route_id, const char *service_id,
+void kg_model_each_plugin(const struct kg_model *model, const struct kg_plugin_scope *scope,
                           void (*visit)(void *ctx, const struct kg_plugin_instance *instance), void *ctx);
 
 #endif

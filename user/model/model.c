@@ -6,6 +6,8 @@
 #include "keygate/abi.h"
 #include "model/candidates.h"
 #include "model/certificates.h"
+#include "model/groups.h"
+#include "model/json.h"
 #include "model/names.h"
 #include "model/pools.h"
 #include "model/records.h"
@@ -32,6 +34,7 @@ struct kg_model {
     struct kg_pmap names;
     struct kg_certificates certificates;
     struct kg_pools pools;
+    struct kg_groups groups;
     struct kg_pmap consumers, usernames; /* usernames: those of them that have one, by it */
     struct kg_pmap credentials, credentials_by_mac;
     struct kg_pmap expiring; /* those of the credentials that will not stay, by id */
@@ -55,6 +58,7 @@ struct kg_model *kg_model_new(const struct kg_slot_source *slots)
     model->names = kg_pmap_of(&kg_names_by_text);
     kg_certificates_init(&model->certificates);
     kg_pools_init(&model->pools, &model->names);
+    kg_groups_init(&model->groups);
     model->consumers = kg_pmap_of(&kg_consumers_by_id);
     model->usernames = kg_pmap_of(&kg_consumers_by_username);
     model->credentials = model->expiring = kg_pmap_of(&kg_credentials_by_id);
@@ -80,6 +84,7 @@ void kg_model_free(struct kg_model *model)
     kg_pmap_free(&model->credentials);
     kg_pmap_free(&model->usernames);
     kg_pmap_free(&model->consumers);
+    kg_groups_free(&model->groups);
     kg_pools_free(&model->pools);
     kg_certificates_free(&model->certificates);
     kg_pmap_free(&model->names);
@@ -308,6 +313,7 @@ static void remove_consumer(struct kg_model *model, const char *id)
     if (!consumer)
         return;
     remove_plugins_of(model, KG_CONSUMERS, id);
+    kg_groups_remove_consumer(&model->groups, id);
     while (consumer->credentials)
         remove_credential(model, consumer->credentials);
     give_slot_back(model, &consumer->pub);
@@ -436,6 +442,11 @@ void kg_model_load_credential(struct kg_model *model, const char *id, const char
     keep(&model->loading.credentials, credential);
 }
 
+void kg_model_load_group(struct kg_model *model, const char *id, const char *consumer_id, const char *group)
+{
+    kg_groups_load(&model->groups, id, consumer_id, kg_slice_str(group));
+}
+
 void kg_model_load_end(struct kg_model *model)
 {
     struct batch *consumers = &model->loading.consumers, *credentials = &model->loading.credentials;
@@ -449,6 +460,7 @@ void kg_model_load_end(struct kg_model *model)
     let_go(consumers, model->consumers.type);
     let_go(credentials, model->credentials.type);
     model->loading.next_owner = 0;
+    kg_groups_load_end(&model->groups);
 }
 
 bool kg_model_has_consumers(const struct kg_model *model)
@@ -466,13 +478,25 @@ static bool is_certificate(enum kg_entity_id entity)
 /* What no plugin asks for is kept in the store alone. */
 static bool is_unused(enum kg_entity_id entity)
 {
-    return entity == KG_JWT_SECRETS || entity == KG_ACLS;
+    return entity == KG_JWT_SECRETS;
+}
+
+static void put_group(struct kg_model *model, const json_t *acl)
+{
+    const char *consumer_id = json_string_value(json_object_get(json_object_get(acl, "consumer"), "id"));
+
+    kg_groups_put(&model->groups, json_string_value(json_object_get(acl, "id")), consumer_id,
+                  kg_json_text(json_object_get(acl, "group")));
 }
 
 void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t *object)
 {
     if (is_unused(entity))
         return;
+    if (entity == KG_ACLS) {
+        put_group(model, object);
+        return;
+    }
     if (is_certificate(entity)) {
         if (kg_certificates_put(&model->certificates, entity, object))
             forget_routing(model);
@@ -495,6 +519,10 @@ void kg_model_remove(struct kg_model *model, enum kg_entity_id entity, const cha
 {
     if (is_unused(entity))
         return;
+    if (entity == KG_ACLS) {
+        kg_groups_remove(&model->groups, id);
+        return;
+    }
     if (is_certificate(entity)) {
         if (kg_certificates_remove(&model->certificates, entity, id))
             forget_routing(model);
@@ -623,10 +651,10 @@ void kg_model_each_candidate(const struct kg_model *model, const struct kg_route
     kg_candidates_each(&model->services, &model->routes, query, visit, ctx);
 }
 
-void kg_model_each_plugin(const struct kg_model *model, const char *route_id, const char *service_id,
+void kg_model_each_plugin(const struct kg_model *model, const struct kg_plugin_scope *scope,
                           void (*visit)(void *ctx, const struct kg_plugin_instance *instance), void *ctx)
 {
-    kg_plugins_each(&model->plugins, route_id, service_id, visit, ctx);
+    kg_plugins_each(&model->plugins, scope, visit, ctx);
 }
 
 struct kg_snapshot *kg_model_snapshot(struct kg_model *model)
@@ -638,6 +666,7 @@ struct kg_snapshot *kg_model_snapshot(struct kg_model *model)
         .credentials_by_mac = &model->credentials_by_mac,
         .consumers = &model->consumers,
         .usernames = &model->usernames,
+        .groups = &model->groups.by_consumer,
     };
     return kg_snapshot_new(model->routing, &maps, &model->certificates);
 }

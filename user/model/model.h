@@ -45,6 +45,8 @@ void kg_model_load_consumer(struct kg_model *model, const char *id, const char *
                             const char *custom_id);
 void kg_model_load_credential(struct kg_model *model, const char *id, const char *consumer_id,
                               const uint8_t mac[32], int64_t expires_wall, const char *name);
+/* That a consumer is in a group, by an entity of this id: whenever between the first consumer and the end. */
+void kg_model_load_group(struct kg_model *model, const char *id, const char *consumer_id, const char *group);
 void kg_model_load_end(struct kg_model *model);
 bool kg_model_has_consumers(const struct kg_model *model);
 

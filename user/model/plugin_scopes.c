@@ -79,7 +79,7 @@ static void compete(struct kg_plugin_scopes *scopes, const struct kg_plugin_reco
     }
 }
 
-static struct kg_plugin_use use_of(const struct kg_plugin_record *record)
+struct kg_plugin_use kg_plugin_record_use(const struct kg_plugin_record *record)
 {
     const struct kg_plugin_type *type = record->type;
     bool unscoped = record->consumer_id[0] == '\0' && type->unscoped_priority != 0;
@@ -115,7 +115,7 @@ void kg_plugin_scopes_apply(struct kg_plugin_scopes *scopes, struct kg_arena *ar
         return;
     uses = kg_arena_calloc(arena, scopes->winner_count, sizeof(*uses));
     for (size_t i = 0; i < scopes->winner_count; i++)
-        uses[i] = use_of(scopes->winners[i]);
+        uses[i] = kg_plugin_record_use(scopes->winners[i]);
     qsort(uses, scopes->winner_count, sizeof(*uses), runs_first);
     route->plugins = uses;
     route->plugin_count = scopes->winner_count;
@@ -140,7 +140,7 @@ static int by_consumer_first(const void *left, const void *right)
 {
     const struct kg_plugin_record *a = *(const struct kg_plugin_record *const *)left,
                                   *b = *(const struct kg_plugin_record *const *)right;
-    const struct kg_plugin_use one = use_of(a), other = use_of(b);
+    const struct kg_plugin_use one = kg_plugin_record_use(a), other = kg_plugin_record_use(b);
     int order = strcmp(a->consumer_id, b->consumer_id);
 
     if (order == 0)
@@ -157,7 +157,7 @@ static void give_consumer(struct kg_arena *arena, struct kg_record *const *recor
     for (size_t i = 0; i < count; i++) {
         const struct kg_plugin_record *record = (const struct kg_plugin_record *)records[i];
 
-        uses[i].use = use_of(record);
+        uses[i].use = kg_plugin_record_use(record);
         memcpy(uses[i].route_id, record->route_id, sizeof(uses[i].route_id));
         memcpy(uses[i].service_id, record->service_id, sizeof(uses[i].service_id));
         memcpy(own->consumer_id, record->consumer_id, sizeof(own->consumer_id));

@@ -8,6 +8,9 @@
 
 #include "model/records.h"
 
+/* An instance as it is run. It points at the record's config. */
+struct kg_plugin_use kg_plugin_record_use(const struct kg_plugin_record *record);
+
 struct kg_plugin_scopes {
     struct kg_records plugins; /* all, oldest first */
     struct kg_plugin_record *global;

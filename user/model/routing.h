@@ -37,6 +37,7 @@ const struct kg_consumer_plugins *kg_routing_consumer_plugins(const struct kg_ro
 struct kg_snapshot_maps {
     const struct kg_pmap *credentials_by_mac;
     const struct kg_pmap *consumers, *usernames; /* by id; by kg_consumers_by_username */
+    const struct kg_pmap *groups;                /* by the consumer's id: groups.h */
 };
 
 /* A snapshot of a routing and of versions of the maps and certificates, all of which it shares. */

@@ -2,6 +2,7 @@
 #include "model/snapshot.h"
 
 #include "base/assert.h"
+#include "model/groups.h"
 #include "model/records.h"
 #include "model/routing.h"
 
@@ -12,7 +13,7 @@
 struct kg_snapshot {
     struct kg_routing *routing;
     struct kg_pmap credentials; /* by MAC */
-    struct kg_pmap consumers, usernames;
+    struct kg_pmap consumers, usernames, groups;
     struct kg_pmap certificates, server_names;
     /* Written by its worker alone, each on a line of its own. */
     struct hold {
@@ -32,6 +33,7 @@ struct kg_snapshot *kg_snapshot_new(struct kg_routing *routing, const struct kg_
     snapshot->credentials = kg_pmap_share(maps->credentials_by_mac);
     snapshot->consumers = kg_pmap_share(maps->consumers);
     snapshot->usernames = kg_pmap_share(maps->usernames);
+    snapshot->groups = kg_pmap_share(maps->groups);
     snapshot->certificates = kg_pmap_share(&certificates->certificates);
     snapshot->server_names = kg_pmap_share(&certificates->names);
     return snapshot;
@@ -77,6 +79,12 @@ const struct kg_consumer_plugins *kg_snapshot_consumer_plugins(const struct kg_s
     return kg_routing_consumer_plugins(snapshot->routing, consumer->id);
 }
 
+const struct kg_consumer_groups *kg_snapshot_groups(const struct kg_snapshot *snapshot,
+                                                    const struct kg_consumer *consumer)
+{
+    return kg_groups_of(&snapshot->groups, consumer->id);
+}
+
 const struct kg_tls_identity *kg_snapshot_certificate(const struct kg_snapshot *snapshot,
                                                       struct kg_slice name)
 {
@@ -118,6 +126,7 @@ void kg_snapshot_free(struct kg_snapshot *snapshot)
         return;
     kg_pmap_free(&snapshot->server_names);
     kg_pmap_free(&snapshot->certificates);
+    kg_pmap_free(&snapshot->groups);
     kg_pmap_free(&snapshot->usernames);
     kg_pmap_free(&snapshot->consumers);
     kg_pmap_free(&snapshot->credentials);

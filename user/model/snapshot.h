@@ -96,6 +96,13 @@ struct kg_credential {
     char id[KG_UUID_TEXT];
 };
 
+/* The groups that a consumer is in: at least one, in the order of their bytes. */
+struct kg_consumer_groups {
+    const struct kg_slice *names;
+    size_t count;
+    struct kg_slice list; /* all of them, as the value of a header: "a, b" */
+};
+
 struct kg_regex_scratch; /* regex.h */
 
 struct kg_snapshot; /* opaque; see the functions */
@@ -131,6 +138,10 @@ const struct kg_consumer *kg_snapshot_consumer(const struct kg_snapshot *snapsho
 /* The plugins that are for this consumer, or NULL. Worker threads. */
 const struct kg_consumer_plugins *kg_snapshot_consumer_plugins(const struct kg_snapshot *snapshot,
                                                                const struct kg_consumer *consumer);
+
+/* The groups of this consumer; NULL: it is in none. Worker threads. */
+const struct kg_consumer_groups *kg_snapshot_groups(const struct kg_snapshot *snapshot,
+                                                    const struct kg_consumer *consumer);
 
 /*
  * The certificate for a server name (lower case; may be empty): the SNI entity that is equal to it, else the

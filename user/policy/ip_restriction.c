@@ -15,6 +15,8 @@
 #include <stdlib.h>
 
 #define PRIORITY 990
+/* Of an instance that is for no consumer alone: before any key is looked up. */
+#define UNSCOPED_PRIORITY 3000
 
 struct ip_restriction {
     struct kg_net_set allow, deny;
@@ -123,6 +125,7 @@ static bool ip_restriction_access(const void *compiled, struct kg_policy_request
 const struct kg_policy kg_policy_ip_restriction = {
     .type = { .name = "ip-restriction",
               .priority = PRIORITY,
+              .unscoped_priority = UNSCOPED_PRIORITY,
               .config = config_fields,
               .check = check,
               .rules_json = "[{\"at_least_one_of\":[\"config.allow\",\"config.deny\"]}]",

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "policy/policy.h"
 
+#include "base/assert.h"
+
 static const struct kg_policy *const policies[] = {
-    &kg_policy_ip_restriction,
-    &kg_policy_key_auth,
+    &kg_policy_acl,      &kg_policy_correlation_id,        &kg_policy_ip_restriction,
+    &kg_policy_key_auth, &kg_policy_request_size_limiting, &kg_policy_request_termination,
 };
 
 void kg_policies_register(void)
@@ -109,6 +111,12 @@ static const struct kg_plugin_use *next(struct walk *walk)
     return use;
 }
 
+static void note_turn(struct kg_policy_turns *turns, const struct kg_plugin_use *use)
+{
+    KG_ASSERT(turns->count < KG_TURNS_MAX);
+    turns->uses[turns->count++] = use;
+}
+
 bool kg_policies_run(struct kg_policy_request *request)
 {
     struct walk walk = { .request = request };
@@ -117,6 +125,8 @@ bool kg_policies_run(struct kg_policy_request *request)
     while ((use = next(&walk))) {
         const struct kg_policy *policy = (const struct kg_policy *)use->type;
 
+        if (request->turns)
+            note_turn(request->turns, use);
         if (!kg_plugin_use_applies(use, request->https) || policy->access(use->config, request))
             continue;
         request->answered = use;

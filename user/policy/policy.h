@@ -42,6 +42,21 @@ enum kg_reason {
     KG_REASONS,
 };
 
+/* What a request came by. */
+struct kg_policy_connection {
+    int fd;            /* the client's socket; -1: there is none */
+    uint16_t port;     /* of ours */
+    uint64_t number;   /* no other one has it while the daemon runs */
+    uint32_t requests; /* on it so far, this one included */
+};
+
+/* Which instances had their turn, in order: for whoever explains it. A type has at most two turns. */
+#define KG_TURNS_MAX 128
+struct kg_policy_turns {
+    const struct kg_plugin_use *uses[KG_TURNS_MAX];
+    size_t count;
+};
+
 /* The request as policies see and change it. Lives as long as one pass over the plugins; slices that a policy
  * sets must live as long: static, of its config, of the snapshot, or in `scratch`. */
 struct kg_policy_request {
@@ -55,9 +70,11 @@ struct kg_policy_request {
     struct kg_slice path;          /* normalised */
     const struct kg_addr *address; /* the client's, as far as it is believed */
     struct kg_slice id;            /* X-Request-Id */
+    struct kg_policy_connection connection;
     int64_t now_wall;              /* seconds since 1970 */
     bool https;                    /* how the client came, as far as it is believed */
     bool rehearsal;                /* only asked what would be: nothing may be counted */
+    struct kg_policy_turns *turns; /* to be noted there; NULL: nowhere */
     /* In and out: the query to send upstream; a policy that takes an argument away rewrites it into
      * `scratch`. */
     struct kg_slice query;
@@ -90,8 +107,12 @@ struct kg_policy {
     bool (*is_secret)(const void *config, struct kg_slice name);
 };
 
+extern const struct kg_policy kg_policy_acl;
+extern const struct kg_policy kg_policy_correlation_id;
 extern const struct kg_policy kg_policy_ip_restriction;
 extern const struct kg_policy kg_policy_key_auth;
+extern const struct kg_policy kg_policy_request_size_limiting;
+extern const struct kg_policy kg_policy_request_termination;
 
 /* Tells the model about every policy; once at start. */
 void kg_policies_register(void);

@@ -486,6 +486,8 @@ static struct kg_client *new_client(struct kg_worker *worker, int fd, const stru
         return NULL;
     }
     client->worker = worker;
+    client->number =
+        atomic_load_explicit(&worker->stats.accepted, memory_order_relaxed) * KG_WORKERS_MAX + worker->index;
     kg_trust_peer(client, peer);
     client->next = worker->clients;
     client->link = &worker->clients;

@@ -39,6 +39,13 @@ static void replace(struct kg_head *head, struct kg_slice lines)
     }
 }
 
+/* What goes by the name of X-Request-Id is ours, unless a policy has put another one in its place. */
+static void put_request_id(const struct kg_request *request, struct kg_slice lines, struct kg_writer *out)
+{
+    if (!kg_lines_have(lines, KG_SLICE("X-Request-Id")))
+        put_header(out, KG_SLICE("X-Request-Id"), kg_slice_of(request->id, KG_REQUEST_ID));
+}
+
 /* Headers that are written anew below, whatever the client sent. */
 static bool is_replaced(enum kg_header_id id)
 {
@@ -212,7 +219,7 @@ bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *
     put_forwarded(client, framing, target, kg_slice_of(path.ptr, prefix_len), out);
     put_list(head, KG_H_VIA, KG_SLICE("Via"),
              request->http10 ? KG_SLICE("1.0 keygate") : KG_SLICE("1.1 keygate"), out);
-    put_header(out, KG_SLICE("X-Request-Id"), kg_slice_of(request->id, KG_REQUEST_ID));
+    put_request_id(request, kg_writer_slice(&policy->to_upstream), out);
     put_identity(policy, out);
     kg_put(out, kg_writer_slice(&policy->to_upstream));
     if (request->trailers_up.pass)
@@ -296,7 +303,7 @@ bool kg_forward_response_head(struct kg_client *client, const struct kg_response
     put_answer_headers(head, out);
     put_list(head, KG_H_VIA, KG_SLICE("Via"),
              head->minor == 0 ? KG_SLICE("1.0 keygate") : KG_SLICE("1.1 keygate"), out);
-    put_header(out, KG_SLICE("X-Request-Id"), kg_slice_of(client->request.id, KG_REQUEST_ID));
+    put_request_id(&client->request, kg_notes_text(client->request.notes), out);
     put_cookie(&client->request, out);
     put_latencies(client, out);
     kg_put(out, kg_notes_text(client->request.notes));

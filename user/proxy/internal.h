@@ -41,7 +41,7 @@
 #define KG_INTERIM_MAX     32 /* 1xx answers to one request; an upstream with more of them is given up: 502 */
 #define KG_BAN_COMMANDS    16384
 #define KG_NOTES_MAX       2032 /* bytes that policies may add to an answer */
-#define KG_NOTES_UP        4096 /* …and to the request for the upstream */
+#define KG_NOTES_UP        8192 /* …and to the request for the upstream */
 
 struct kg_upstream;
 
@@ -133,6 +133,7 @@ struct kg_client {
     bool eof;                    /* the client has sent its last byte */
     bool tls;                    /* secured, or about to be */
     uint16_t port;               /* of ours */
+    uint64_t number;             /* no other client has it */
     uint32_t begun;              /* requests so far */
     bool trusted;                /* what `near` says of others is believed */
     struct kg_addr peer, source; /* of the socket */
@@ -222,8 +223,9 @@ struct kg_worker {
     char *path, *scratch;          /* scratch for the normalised path and for policies */
     char *to_upstream, *to_client; /* scratch for the headers that policies add */
     struct kg_notes *spare_notes;
-    bool rehearsal;          /* it only tells what would be */
-    uint32_t accept_stopped; /* bit = a listener that waits for accept_timer */
+    bool rehearsal;                /* it only tells what would be */
+    struct kg_policy_turns *turns; /* …and who would have had a turn */
+    uint32_t accept_stopped;       /* bit = a listener that waits for accept_timer */
     bool accepting, draining, stopping;
     struct kg_usage_table usage;
     struct kg_key_uses key_uses;
@@ -360,6 +362,8 @@ static inline bool kg_request_is_too_large(const struct kg_client *client, uint6
 
     return (most > 0 && bytes > most) || (allowed > 0 && bytes > allowed);
 }
+/* What is said to who sent one of so many: whose limit it was. */
+struct kg_slice kg_request_size_message(const struct kg_client *client, uint64_t bytes);
 /* Bytes of its consumer, or of nobody, now: those of the request itself are counted at its end. */
 void kg_request_count_bytes(struct kg_client *client, uint64_t in, uint64_t out);
 /* Counts and clears it. */
@@ -375,6 +379,8 @@ static inline struct kg_slice kg_notes_text(const struct kg_notes *notes)
 {
     return notes ? kg_slice_of(notes->text, notes->len) : KG_SLICE("");
 }
+/* Whether one of some header lines has this name. */
+bool kg_lines_have(struct kg_slice lines, struct kg_slice name);
 void kg_notes_free_spare(struct kg_worker *worker);
 
 /* forward.c */

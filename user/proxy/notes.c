@@ -28,6 +28,18 @@ void kg_notes_keep(struct kg_client *client, struct kg_slice lines)
     client->request.notes = notes;
 }
 
+bool kg_lines_have(struct kg_slice lines, struct kg_slice name)
+{
+    while (lines.len > 0) {
+        size_t end = kg_slice_find(lines, '\n') + 1;
+
+        if (kg_slice_eq_nocase(kg_slice_of(lines.ptr, kg_slice_find(lines, ':')), name))
+            return true;
+        lines = kg_slice_of(lines.ptr + end, lines.len - end);
+    }
+    return false;
+}
+
 void kg_notes_drop(struct kg_client *client)
 {
     struct kg_notes *notes = client->request.notes;

@@ -13,6 +13,7 @@ struct kg_rehearsal {
     struct kg_worker *worker;
     struct kg_client *client;
     struct kg_decision decision;
+    struct kg_policy_turns turns;
 };
 
 struct kg_rehearsal *kg_rehearsal_new(const struct kg_proxy_config *config)
@@ -22,6 +23,7 @@ struct kg_rehearsal *kg_rehearsal_new(const struct kg_proxy_config *config)
 
     worker->config = config;
     worker->rehearsal = true;
+    worker->turns = &rehearsal->turns;
     kg_worker_ready(worker);
     kg_blocks_init(&worker->ring.blocks, kg_worker_block_size(config), 0);
     kg_banset_init(&worker->bans);
@@ -87,6 +89,10 @@ static void tell_decision(const struct kg_rehearsal *rehearsal, struct kg_rehear
     result->prefix_len = decision->prefix_len;
     result->checked = decision->policy.head != NULL;
     result->answered = decision->policy.answered;
+    result->turns = &rehearsal->turns;
+    result->max_body = decision->policy.max_body;
+    result->answer_lines = kg_notes_text(request->notes);
+    result->body_type = decision->body_type;
     result->principal = decision->policy.principal;
     result->endpoint = request->choice.endpoint;
     result->hashed = request->choice.hashed && !request->choice.cookie;

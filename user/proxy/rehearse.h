@@ -42,6 +42,10 @@ struct kg_rehearsed {
     size_t prefix_len;                    /* of query.path, what the route's path matched */
     bool checked;                         /* its plugins ran: */
     const struct kg_plugin_use *answered; /* the one that answered, or NULL */
+    const struct kg_policy_turns *turns;  /* all that had their turn; NULL: nothing is known */
+    uint64_t max_body;                    /* of the request, as they limit it; 0: not at all */
+    struct kg_slice answer_lines;         /* header lines that they add to whatever answer there is */
+    struct kg_slice body_type;            /* of an answer that is a body of their own; else empty */
     struct kg_principal principal;
     const struct kg_endpoint *endpoint; /* one that it may go to; NULL: none */
     bool hashed;                        /* …and by its hash to no other while this one is healthy */

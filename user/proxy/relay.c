@@ -61,7 +61,8 @@ static void refuse_large_body(struct kg_client *client)
     if (client->request.answering)
         kg_client_abort(client);
     else
-        kg_request_answer(client, 413, KG_SLICE(""), KG_SLICE(""));
+        kg_request_answer(client, 413, kg_request_size_message(client, client->request.body_bytes),
+                          KG_SLICE(""));
 }
 
 static size_t relay_chunks(struct kg_client *client, char *ptr, size_t len, const struct kg_input *input)

@@ -30,6 +30,13 @@ struct kg_slice kg_request_message(unsigned status)
     }
 }
 
+struct kg_slice kg_request_size_message(const struct kg_client *client, uint64_t bytes)
+{
+    uint64_t most = client->worker->config->max_body;
+
+    return most > 0 && bytes > most ? kg_request_message(413) : KG_SLICE("Request size limit exceeded");
+}
+
 void kg_request_signal(struct kg_client *client, enum kg_signal_kind kind)
 {
     struct kg_worker *worker = client->worker;
@@ -59,6 +66,13 @@ static void put_connection(const struct kg_request *request, struct kg_writer *w
     KG_PUT(w, "\r\n");
 }
 
+/* RFC 9110, 15.3.5, 15.3.6 and 15.4.5: with these there is no body, and with the first and the last no length
+ * of one either. */
+static bool is_bodiless(unsigned status)
+{
+    return status == 204 || status == 205 || status == 304;
+}
+
 /* detail: the Location of a redirection, else WWW-Authenticate; may be empty. */
 static void put_answer_head(struct kg_client *client, struct kg_slice body_type, size_t body_len,
                             struct kg_slice detail, struct kg_writer *w)
@@ -75,8 +89,10 @@ static void put_answer_head(struct kg_client *client, struct kg_slice body_type,
         KG_PUT(w, "\r\nContent-Type: ");
         kg_put(w, body_type);
     }
-    KG_PUT(w, "\r\nContent-Length: ");
-    kg_put_u64(w, body_len);
+    if (request->status != 204 && request->status != 304) {
+        KG_PUT(w, "\r\nContent-Length: ");
+        kg_put_u64(w, body_len);
+    }
     if (detail.len > 0) {
         kg_put(w,
                request->status / 100 == 3 ? KG_SLICE("\r\nLocation: ") : KG_SLICE("\r\nWWW-Authenticate: "));
@@ -84,8 +100,10 @@ static void put_answer_head(struct kg_client *client, struct kg_slice body_type,
     }
     KG_PUT(w, "\r\nX-Keygate-Response-Latency: ");
     kg_put_u64(w, client->worker->now_ms - request->started_ms);
-    KG_PUT(w, "\r\nX-Request-Id: ");
-    kg_put(w, kg_slice_of(request->id, KG_REQUEST_ID));
+    if (!kg_lines_have(kg_notes_text(request->notes), KG_SLICE("X-Request-Id"))) {
+        KG_PUT(w, "\r\nX-Request-Id: ");
+        kg_put(w, kg_slice_of(request->id, KG_REQUEST_ID));
+    }
     KG_PUT(w, "\r\nServer: keygate\r\n");
     kg_put(w, kg_notes_text(request->notes));
     put_connection(request, w);
@@ -121,6 +139,8 @@ static void answer(struct kg_client *client, unsigned status, struct kg_slice bo
     if (request->upstream)
         kg_upstream_release(request->upstream, false);
     request->status = status;
+    if (is_bodiless(status))
+        body = KG_SLICE("");
     /* A body that is still coming is not waited for: the connection ends with the answer. */
     request->keep_alive = request->keep_alive && request->body_done && !client->worker->draining;
     put_answer_head(client, body_type, body.len, detail, &out);

@@ -369,12 +369,31 @@ static int load_credentials(struct kg_store *store, struct kg_model *model, stru
     return end_load(store, stmt, step, err);
 }
 
+static int load_groups(struct kg_store *store, struct kg_model *model, struct kg_error *err)
+{
+    struct kg_sql sql;
+    sqlite3_stmt *stmt;
+    int step;
+
+    kg_sql_start(&sql, "SELECT id, consumer, \"group\" FROM acls");
+    stmt = kg_sql_prepare(store, &sql, err);
+    if (!stmt)
+        return -EIO;
+    while ((step = sqlite3_step(stmt)) == SQLITE_ROW)
+        kg_model_load_group(model, (const char *)sqlite3_column_text(stmt, 0),
+                            (const char *)sqlite3_column_text(stmt, 1),
+                            (const char *)sqlite3_column_text(stmt, 2));
+    return end_load(store, stmt, step, err);
+}
+
 int kg_load_keys(struct kg_store *store, struct kg_model *model, struct kg_error *err)
 {
     int rc = load_consumers(store, model, err);
 
     if (rc == 0)
         rc = load_credentials(store, model, err);
+    if (rc == 0)
+        rc = load_groups(store, model, err);
     kg_model_load_end(model);
     return rc;
 }

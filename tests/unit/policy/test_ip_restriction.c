@@ -90,6 +90,8 @@ static void may_be_for_one_consumer(void **state)
 {
     assert_false(policy->type.no_consumer);
     assert_int_equal(policy->type.priority, 990);
+    /* Without one it runs before key-auth. */
+    assert_int_equal(policy->type.unscoped_priority, 3000);
 }
 
 /* ---- the check ---- */

@@ -61,6 +61,11 @@ void kg_model_load_consumer(struct kg_model *model, const char *id, const char *
     note(model, "consumer %.8s %s %s\n", id, username ? username : "-", custom_id ? custom_id : "-");
 }
 
+void kg_model_load_group(struct kg_model *model, const char *id, const char *consumer_id, const char *group)
+{
+    note(model, "group %.8s of %.8s %s\n", id, consumer_id, group);
+}
+
 void kg_model_load_end(struct kg_model *model)
 {
     note(model, "loaded\n");

@@ -447,6 +447,9 @@ static void load_gives_everything_in_order(void **state)
     assert_int_equal(put(f->store, KG_KEYAUTH_CREDENTIALS, KEY_INPUT(ID_D, "\"key\":\"d\",\"ttl\":60"), NULL),
                      0);
     assert_int_equal(put(f->store, KG_KEYAUTH_CREDENTIALS, KEY_INPUT(ID_B, "\"key\":\"b\""), NULL), 0);
+    assert_int_equal(put(f->store, KG_ACLS,
+                         "{\"id\":\"" ID_B "\",\"consumer\":{\"id\":\"" ID_A "\"},\"group\":\"g\"}", NULL),
+                     0);
     assert_int_equal(put(f->store, KG_PLUGINS, "{\"id\":\"" ID_D "\",\"name\":\"keys\"}", NULL), 0);
     reopen(f);
     assert_int_equal(kg_store_load(f->store, &model, &err), 0);
@@ -457,6 +460,7 @@ static void load_gives_everything_in_order(void **state)
                                      "consumer 11111111 alice -\n"
                                      "credential 44444444 of 11111111 expires\n"
                                      "credential 22222222 of 11111111 stays\n"
+                                     "group 22222222 of 11111111 g\n"
                                      "loaded\n"
                                      "plugins 44444444\n");
     kg_store_mac(f->store, KG_SLICE("b"), mac);
