@@ -6,6 +6,7 @@
 #include "keygate/abi.h"
 #include "model/candidates.h"
 #include "model/certificates.h"
+#include "model/jwt_keys.h"
 #include "model/names.h"
 #include "model/pools.h"
 #include "model/records.h"
@@ -34,6 +35,7 @@ struct kg_model {
     struct kg_pools pools;
     struct kg_pmap consumers, usernames; /* usernames: those of them that have one, by it */
     struct kg_pmap credentials, credentials_by_mac;
+    struct kg_jwt_keys jwt_keys;
     struct kg_pmap expiring; /* those of the credentials that will not stay, by id */
     struct {
         struct batch consumers, credentials;
@@ -58,6 +60,7 @@ struct kg_model *kg_model_new(const struct kg_slot_source *slots)
     model->consumers = kg_pmap_of(&kg_consumers_by_id);
     model->usernames = kg_pmap_of(&kg_consumers_by_username);
     model->credentials = model->expiring = kg_pmap_of(&kg_credentials_by_id);
+    kg_jwt_keys_init(&model->jwt_keys);
     model->credentials_by_mac = kg_pmap_of(&kg_credentials_by_mac);
     return model;
 }
@@ -78,6 +81,7 @@ void kg_model_free(struct kg_model *model)
     kg_pmap_free(&model->expiring);
     kg_pmap_free(&model->credentials_by_mac);
     kg_pmap_free(&model->credentials);
+    kg_jwt_keys_free(&model->jwt_keys);
     kg_pmap_free(&model->usernames);
     kg_pmap_free(&model->consumers);
     kg_pools_free(&model->pools);
@@ -293,6 +297,7 @@ void kg_model_put_consumer(struct kg_model *model, const char *id, const char *u
         if (old->pub.slot != slot)
             give_slot_back(model, &old->pub);
         move_credentials(model, old, consumer);
+        kg_jwt_keys_move(&model->jwt_keys, consumer);
         forget_username(model, old);
     }
     if (consumer->pub.username.len > 0)
@@ -310,6 +315,7 @@ static void remove_consumer(struct kg_model *model, const char *id)
     remove_plugins_of(model, KG_CONSUMERS, id);
     while (consumer->credentials)
         remove_credential(model, consumer->credentials);
+    kg_jwt_keys_remove_owned(&model->jwt_keys, id);
     give_slot_back(model, &consumer->pub);
     forget_username(model, consumer);
     kg_pmap_del(&model->consumers, id);
@@ -461,7 +467,16 @@ static bool is_certificate(enum kg_entity_id entity)
 /* What no plugin asks for is kept in the store alone. */
 static bool is_unused(enum kg_entity_id entity)
 {
-    return entity == KG_JWT_SECRETS || entity == KG_ACLS;
+    return entity == KG_ACLS;
+}
+
+static void put_jwt_key(struct kg_model *model, const json_t *object)
+{
+    const json_t *owner = json_object_get(json_object_get(object, "consumer"), "id");
+    struct kg_consumer_record *consumer = kg_pmap_find(&model->consumers, json_string_value(owner));
+
+    KG_ASSERT(consumer != NULL);
+    kg_jwt_keys_put(&model->jwt_keys, consumer, object);
 }
 
 void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t *object)
@@ -475,6 +490,10 @@ void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t
     }
     if (entity == KG_UPSTREAMS || entity == KG_TARGETS) {
         put_pooled(model, entity, object);
+        return;
+    }
+    if (entity == KG_JWT_SECRETS) {
+        put_jwt_key(model, object);
         return;
     }
     if (entity != KG_CONSUMERS) {
@@ -497,6 +516,10 @@ void kg_model_remove(struct kg_model *model, enum kg_entity_id entity, const cha
     }
     if (entity == KG_CONSUMERS) {
         remove_consumer(model, id);
+        return;
+    }
+    if (entity == KG_JWT_SECRETS) {
+        kg_jwt_keys_remove(&model->jwt_keys, id);
         return;
     }
     if (entity == KG_UPSTREAMS || entity == KG_TARGETS) {
@@ -631,6 +654,7 @@ struct kg_snapshot *kg_model_snapshot(struct kg_model *model)
                                         &model->certificates);
     const struct kg_snapshot_maps maps = {
         .credentials_by_mac = &model->credentials_by_mac,
+        .jwt_keys = &model->jwt_keys.by_key,
         .consumers = &model->consumers,
         .usernames = &model->usernames,
     };

@@ -375,5 +375,7 @@ int kg_store_load(struct kg_store *store, struct kg_model *model, struct kg_erro
     if (rc == 0)
         rc = load_credentials(store, model, err);
     kg_model_load_end(model);
+    if (rc == 0)
+        rc = load_entities(store, model, KG_JWT_SECRETS, err);
     return rc == 0 ? load_entities(store, model, KG_PLUGINS, err) : rc;
 }
