@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "policy/policy.h"
 
-static const struct kg_policy *const policies[] = { &kg_policy_key_auth };
+static const struct kg_policy *const policies[] = { &kg_policy_key_auth, &kg_policy_jwt };
 
 void kg_policies_register(void)
 {
@@ -26,6 +26,7 @@ bool kg_policy_go_anonymous(struct kg_policy_request *request, struct kg_slice n
     const struct kg_consumer *consumer = kg_snapshot_consumer(request->snapshot, name);
 
     request->www_authenticate = KG_SLICE("");
+    request->has_signal = request->has_signal && request->signal != KG_SIGNAL_MISSING_KEY;
     if (!consumer) {
         struct kg_writer *scratch = request->scratch;
         size_t start = scratch->len;
@@ -37,7 +38,6 @@ bool kg_policy_go_anonymous(struct kg_policy_request *request, struct kg_slice n
     }
     request->status = 0;
     request->message = KG_SLICE("");
-    request->has_signal = request->has_signal && request->signal != KG_SIGNAL_MISSING_KEY;
     request->principal = (struct kg_principal){ .consumer = consumer, .anonymous = true };
     return true;
 }
