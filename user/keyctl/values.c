@@ -96,14 +96,26 @@ static int add_list(json_t *object, const char *name, const char *text)
 }
 
 /* Settings whose values are lists or always strings; all others are taken as they look. */
+static bool is_among(const char *name, const char *const *names)
+{
+    while (*names && strcmp(name, *names) != 0)
+        names++;
+    return *names != NULL;
+}
+
 static bool config_is_list(const char *name)
 {
-    return strcmp(name, "key_names") == 0;
+    static const char *const lists[] = { "key_names",    "uri_param_names",  "cookie_names",
+                                         "header_names", "claims_to_verify", NULL };
+
+    return is_among(name, lists);
 }
 
 static bool config_is_string(const char *name)
 {
-    return strcmp(name, "realm") == 0 || strcmp(name, "anonymous") == 0;
+    static const char *const strings[] = { "realm", "anonymous", "key_claim_name", NULL };
+
+    return is_among(name, strings);
 }
 
 static json_t *config_value(const char *name, const char *text)
