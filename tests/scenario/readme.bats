@@ -7,7 +7,7 @@
 load helper
 
 PAGES=(README.md docs/keyctl.md docs/declarative.md docs/admin-api.md docs/guard.md docs/operating.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
-    docs/benchmarks.md)
+    docs/benchmarks.md docs/policies/jwt.md)
 
 setup_file()
 {
@@ -149,6 +149,10 @@ has_target()
     run_page docs/migrating-from-apisix.md
 }
 
+@test "docs/policies/jwt.md" {
+    run_page docs/policies/jwt.md
+}
+
 # in_page PAGE WORD...: each stands in the page in backticks.
 in_page()
 {
@@ -205,6 +209,13 @@ in_page()
     } | jq -r 'keys[], (.config? // {} | keys[])' | grep -v '^status_[34]' | sort -u)
     [[ ${#fields[@]} -ge 50 ]]
     in_page docs/admin-api.md "${fields[@]}"
+}
+
+@test "jwt.md has every field of its config" {
+    local fields
+    mapfile -t fields < <(admin /schemas/plugins/jwt | jq -r '.fields[].config? // empty | .fields[] | keys[0]')
+    [[ ${#fields[@]} -gt 0 ]]
+    in_page docs/policies/jwt.md "${fields[@]}"
 }
 
 # help_list HEADING: the names that keyctl --help lists under it.
