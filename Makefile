@@ -140,17 +140,20 @@ $(BUILD)/bench/%: $(BUILD)/obj/tests/bench/%.o $(LIB)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DAEMON_LIBS)
 
-# libFuzzer is clang's, so a fuzz target compiles anew, by clang, what it may use: base, http, and path.c of proxy.
+# libFuzzer is clang's, so a fuzz target compiles anew, by clang, what it may use: base, http, path.c of proxy, and
+# what it names itself.
 # -w: llhttp is not written to our warnings.
 $(BUILD)/fuzz/fuzz_differential: CPPFLAGS += -Itests $(LLHTTP_FLAGS) -w
 $(BUILD)/fuzz/fuzz_differential: FUZZ_LIB_SRCS += $(DIFFER_SRCS) $(LLHTTP_SRCS)
 $(BUILD)/fuzz/fuzz_differential: $(DIFFER_SRCS) $(wildcard tests/differ/*.h)
 
+$(BUILD)/fuzz/fuzz_jwt: FUZZ_LIB_SRCS += user/policy/jwt_token.c user/model/jwt_algorithm.c
+
 $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/check.h $(FUZZ_LIB_SRCS) $(wildcard user/base/*.h user/http/*.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
 	$(Q)$(CLANG) $(CFLAGS_COMMON) $(CPPFLAGS) -O1 -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -o $@ $< $(FUZZ_LIB_SRCS)
+		-fno-sanitize-recover=all -o $@ $< $(FUZZ_LIB_SRCS) -lcrypto
 
 unit: $(UNIT_BINS)
 fault: $(FAULT_BIN)
