@@ -5,29 +5,37 @@
  * up is seldom in a cache. Usage: policies KEYS ROUNDS; a line "NAME MICROSECONDS" for each policy and round.
  */
 #include "model/model.h"
+#include "policy/jwt_verify.h"
 #include "policy/policy.h"
 
+#include "base/base64.h"
 #include "base/mem.h"
 #include "base/prng.h"
 
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#define REQUESTS 200000
-#define KEY_LEN  32
-#define UP_ROOM  4096
-#define QUERY    131072
+#define REQUESTS  200000
+#define KEY_LEN   32
+#define UP_ROOM   4096
+#define QUERY     131072
+#define TOKENS    10000 /* of HS256, or fewer when there are fewer consumers */
+#define TOKEN_MAX 256
 
 /* A policy, and what goes before it that is not its own cost. */
 struct row {
     const char *name;
     const char *before; /* JSON of a plugin, or NULL */
     const char *plugin;
+    bool by_token; /* its requests come with a JWT instead of a key */
 };
 
 static const struct row rows[] = {
-    { "key_auth", NULL, "{\"name\":\"key-auth\"}" },
+    { "key_auth", NULL, "{\"name\":\"key-auth\"}", false },
+    { "jwt_hs256", NULL, "{\"name\":\"jwt\",\"config\":{\"claims_to_verify\":[\"exp\"]}}", true },
 };
 
 #define KEY_AUTH rows[0].plugin
@@ -35,10 +43,13 @@ static const struct row rows[] = {
 struct bench {
     struct kg_prng prng;
     struct kg_key_hasher *hasher;
+    struct kg_jwt_verifier *verifier;
     struct kg_model *model;
     struct kg_snapshot *snapshot;
     char (*keys)[KEY_LEN + 1];
     size_t count;
+    char (*tokens)[TOKEN_MAX];
+    size_t token_count;
     char *up, *down, *scratch;
 };
 
@@ -68,6 +79,31 @@ static void make_key(struct bench *bench, char key[KEY_LEN + 1])
     kg_put_hex_bytes(&w, (const uint8_t *)words, sizeof(words));
 }
 
+/* A credential of a consumer's, and a token that it has signed. */
+static void make_token(struct bench *bench, unsigned at)
+{
+    struct kg_writer w = kg_writer_of(bench->tokens[at], TOKEN_MAX - 1);
+    const char *secret = bench->keys[at];
+    unsigned char mac[EVP_MAX_MD_SIZE];
+    char json[512], claims[96];
+    unsigned len = 0;
+
+    snprintf(json, sizeof(json),
+             "{\"consumer\":{\"id\":\"00000000-0000-4000-8000-%012x\"},\"key\":\"app-%u\",\"secret\":\"%s\"}",
+             at, at, secret);
+    put(bench, KG_JWT_SECRETS, json);
+    snprintf(claims, sizeof(claims),
+             "{\"iss\":\"app-%u\",\"sub\":\"1234567890\",\"iat\":1516239022,\"exp\":9999999999}", at);
+    kg_put_base64url(&w, KG_SLICE("{\"alg\":\"HS256\",\"typ\":\"JWT\"}"));
+    kg_put_char(&w, '.');
+    kg_put_base64url(&w, kg_slice_str(claims));
+    HMAC(EVP_sha256(), secret, KEY_LEN, (const unsigned char *)w.buf, w.len, mac, &len);
+    kg_put_char(&w, '.');
+    kg_put_base64url(&w, kg_slice_of((const char *)mac, len));
+    if (w.overflow)
+        fail("a token is too long");
+}
+
 static void fill(struct bench *bench)
 {
     static const uint8_t index_key[32] = { 1 };
@@ -77,6 +113,7 @@ static void fill(struct bench *bench)
     kg_mem_load_begin();
     kg_prng_seed(&bench->prng);
     bench->hasher = kg_key_hasher_new(index_key);
+    bench->verifier = kg_jwt_verifier_new();
     bench->model = kg_model_new(NULL);
     bench->keys = kg_calloc(bench->count, sizeof(*bench->keys));
     for (size_t i = 0; i < bench->count; i++) {
@@ -91,6 +128,10 @@ static void fill(struct bench *bench)
         kg_model_load_credential(bench->model, id, id, mac, 0, NULL);
     }
     kg_model_load_end(bench->model);
+    bench->token_count = bench->count < TOKENS ? bench->count : TOKENS;
+    bench->tokens = kg_calloc(bench->token_count, sizeof(*bench->tokens));
+    for (size_t i = 0; i < bench->token_count; i++)
+        make_token(bench, (unsigned)i);
     kg_mem_load_end();
     put(bench, KG_SERVICES, "{\"name\":\"up\",\"host\":\"127.0.0.1\"}");
 }
@@ -120,13 +161,13 @@ static const struct kg_route *set_route(struct bench *bench, const char *before,
     return match.route;
 }
 
-static void pass(struct bench *bench, const struct kg_route *route, const char *key)
+static void pass(struct bench *bench, const struct kg_route *route, const char *name, const char *value)
 {
     static const struct kg_head_limits limits = { .line = 8192, .bytes = 32768, .headers = 100 };
     static const struct kg_addr address = { .family = 4, .bytes = { 127, 0, 0, 1 } };
     static struct kg_head head;
-    char text[256];
-    int len = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: bench\r\napikey: %s\r\n\r\n", key);
+    char text[TOKEN_MAX + 128];
+    int len = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: bench\r\n%s%s\r\n\r\n", name, value);
     struct kg_framing framing;
     struct kg_target target;
     const char *why;
@@ -139,6 +180,7 @@ static void pass(struct bench *bench, const struct kg_route *route, const char *
         .snapshot = bench->snapshot,
         .route = route,
         .hasher = bench->hasher,
+        .verifier = bench->verifier,
         .head = &head,
         .framing = &framing,
         .target = &target,
@@ -157,13 +199,19 @@ static void pass(struct bench *bench, const struct kg_route *route, const char *
 }
 
 /* Microseconds of CPU time a request. */
-static double measure(struct bench *bench, const struct kg_route *route)
+static double measure(struct bench *bench, const struct kg_route *route, bool by_token)
 {
     struct timespec from, to;
 
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
-    for (int i = 0; i < REQUESTS; i++)
-        pass(bench, route, bench->keys[kg_prng_next(&bench->prng) % bench->count]);
+    for (int i = 0; i < REQUESTS; i++) {
+        uint64_t random = kg_prng_next(&bench->prng);
+
+        if (by_token)
+            pass(bench, route, "Authorization: Bearer ", bench->tokens[random % bench->token_count]);
+        else
+            pass(bench, route, "apikey: ", bench->keys[random % bench->count]);
+    }
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
     return ((double)(to.tv_sec - from.tv_sec) * 1e6 + (double)(to.tv_nsec - from.tv_nsec) / 1e3) / REQUESTS;
 }
@@ -184,8 +232,9 @@ int main(int argc, char **argv)
     put(&bench, KG_ROUTES, "{\"paths\":[\"/\"]}");
     for (unsigned long round = 0; round < rounds; round++) {
         for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-            double without = measure(&bench, set_route(&bench, rows[i].before, NULL));
-            double with = measure(&bench, set_route(&bench, rows[i].before, rows[i].plugin));
+            double without = measure(&bench, set_route(&bench, rows[i].before, NULL), rows[i].by_token);
+            double with =
+                measure(&bench, set_route(&bench, rows[i].before, rows[i].plugin), rows[i].by_token);
 
             printf("%s %.4f\n", rows[i].name, with - without);
         }
@@ -193,6 +242,8 @@ int main(int argc, char **argv)
     kg_snapshot_free(bench.snapshot);
     kg_model_free(bench.model);
     kg_key_hasher_free(bench.hasher);
+    kg_jwt_verifier_free(bench.verifier);
+    free(bench.tokens);
     free(bench.keys);
     free(bench.up);
     free(bench.down);

@@ -7,7 +7,7 @@
 load helper
 
 PAGES=(README.md docs/keyctl.md docs/declarative.md docs/admin-api.md docs/guard.md docs/operating.md docs/errors.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
-    docs/benchmarks.md docs/policies.md docs/policies/ip-restriction.md docs/policies/acl.md
+    docs/benchmarks.md docs/policies.md docs/policies/ip-restriction.md docs/policies/acl.md docs/policies/jwt.md
     docs/policies/request-size-limiting.md docs/policies/correlation-id.md docs/policies/request-termination.md)
 
 setup_file()
@@ -176,6 +176,10 @@ has_target()
 
 @test "docs/policies/request-termination.md" {
     run_page docs/policies/request-termination.md
+}
+
+@test "docs/policies/jwt.md" {
+    run_page docs/policies/jwt.md
 }
 
 # in_page PAGE WORD...: each stands in the page in backticks.

@@ -430,3 +430,15 @@ bool kg_pmap_same_text(const void *key, const void *other)
 {
     return strcmp(key, other) == 0;
 }
+
+uint64_t kg_pmap_hash_slice(const void *key)
+{
+    const struct kg_slice *slice = key;
+
+    return kg_pmap_hash(slice->ptr, slice->len);
+}
+
+bool kg_pmap_same_slice(const void *key, const void *other)
+{
+    return kg_slice_eq(*(const struct kg_slice *)key, *(const struct kg_slice *)other);
+}

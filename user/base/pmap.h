@@ -11,6 +11,8 @@
 #ifndef KG_BASE_PMAP_H
 #define KG_BASE_PMAP_H
 
+#include "base/slice.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,5 +72,9 @@ uint64_t kg_pmap_hash(const void *bytes, size_t len);
 /* hash and same for keys that are NUL-terminated text. */
 uint64_t kg_pmap_hash_text(const void *key);
 bool kg_pmap_same_text(const void *key, const void *other);
+
+/* The same for keys that are a struct kg_slice. */
+uint64_t kg_pmap_hash_slice(const void *key);
+bool kg_pmap_same_slice(const void *key, const void *other);
 
 #endif

@@ -74,7 +74,7 @@ void kg_uuid_random(char out[KG_UUID_TEXT])
 {
     uint8_t bytes[16];
 
-    kg_random(bytes, sizeof(bytes));
+    kg_random_public(bytes, sizeof(bytes));
     kg_uuid_text(bytes, out);
 }
 

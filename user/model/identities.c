@@ -108,18 +108,6 @@ static const void *consumer_username(const void *value)
     return &((const struct kg_consumer_record *)value)->pub.username;
 }
 
-static uint64_t hash_slice(const void *key)
-{
-    const struct kg_slice *slice = key;
-
-    return kg_pmap_hash(slice->ptr, slice->len);
-}
-
-static bool same_slice(const void *key, const void *other)
-{
-    return kg_slice_eq(*(const struct kg_slice *)key, *(const struct kg_slice *)other);
-}
-
 static void retain_consumer(void *value)
 {
     ((struct kg_consumer_record *)value)->refs++;
@@ -152,8 +140,9 @@ static void release_credential(void *value)
 
 const struct kg_pmap_type kg_consumers_by_id = { consumer_id, kg_pmap_hash_text, kg_pmap_same_text,
                                                  retain_consumer, release_consumer };
-const struct kg_pmap_type kg_consumers_by_username = { consumer_username, hash_slice, same_slice,
-                                                       retain_consumer, release_consumer };
+const struct kg_pmap_type kg_consumers_by_username = { consumer_username, kg_pmap_hash_slice,
+                                                       kg_pmap_same_slice, retain_consumer,
+                                                       release_consumer };
 const struct kg_pmap_type kg_credentials_by_id = { credential_id, kg_pmap_hash_text, kg_pmap_same_text,
                                                    retain_credential, release_credential };
 const struct kg_pmap_type kg_credentials_by_mac = { credential_mac, hash_mac, same_mac, retain_credential,

@@ -8,6 +8,7 @@
 #include "model/certificates.h"
 #include "model/groups.h"
 #include "model/json.h"
+#include "model/jwt_keys.h"
 #include "model/names.h"
 #include "model/pools.h"
 #include "model/records.h"
@@ -37,6 +38,7 @@ struct kg_model {
     struct kg_groups groups;
     struct kg_pmap consumers, usernames; /* usernames: those of them that have one, by it */
     struct kg_pmap credentials, credentials_by_mac;
+    struct kg_jwt_keys jwt_keys;
     struct kg_pmap expiring; /* those of the credentials that will not stay, by id */
     struct {
         struct batch consumers, credentials;
@@ -62,6 +64,7 @@ struct kg_model *kg_model_new(const struct kg_slot_source *slots)
     model->consumers = kg_pmap_of(&kg_consumers_by_id);
     model->usernames = kg_pmap_of(&kg_consumers_by_username);
     model->credentials = model->expiring = kg_pmap_of(&kg_credentials_by_id);
+    kg_jwt_keys_init(&model->jwt_keys);
     model->credentials_by_mac = kg_pmap_of(&kg_credentials_by_mac);
     return model;
 }
@@ -82,6 +85,7 @@ void kg_model_free(struct kg_model *model)
     kg_pmap_free(&model->expiring);
     kg_pmap_free(&model->credentials_by_mac);
     kg_pmap_free(&model->credentials);
+    kg_jwt_keys_free(&model->jwt_keys);
     kg_pmap_free(&model->usernames);
     kg_pmap_free(&model->consumers);
     kg_groups_free(&model->groups);
@@ -298,6 +302,7 @@ void kg_model_put_consumer(struct kg_model *model, const char *id, const char *u
         if (old->pub.slot != slot)
             give_slot_back(model, &old->pub);
         move_credentials(model, old, consumer);
+        kg_jwt_keys_move(&model->jwt_keys, consumer);
         forget_username(model, old);
     }
     if (consumer->pub.username.len > 0)
@@ -316,6 +321,7 @@ static void remove_consumer(struct kg_model *model, const char *id)
     kg_groups_remove_consumer(&model->groups, id);
     while (consumer->credentials)
         remove_credential(model, consumer->credentials);
+    kg_jwt_keys_remove_owned(&model->jwt_keys, id);
     give_slot_back(model, &consumer->pub);
     forget_username(model, consumer);
     kg_pmap_del(&model->consumers, id);
@@ -475,12 +481,6 @@ static bool is_certificate(enum kg_entity_id entity)
     return entity == KG_CERTIFICATES || entity == KG_SNIS || entity == KG_CA_CERTIFICATES;
 }
 
-/* What no plugin asks for is kept in the store alone. */
-static bool is_unused(enum kg_entity_id entity)
-{
-    return entity == KG_JWT_SECRETS;
-}
-
 static void put_group(struct kg_model *model, const json_t *acl)
 {
     const char *consumer_id = json_string_value(json_object_get(json_object_get(acl, "consumer"), "id"));
@@ -489,10 +489,17 @@ static void put_group(struct kg_model *model, const json_t *acl)
                   kg_json_text(json_object_get(acl, "group")));
 }
 
+static void put_jwt_key(struct kg_model *model, const json_t *object)
+{
+    const json_t *owner = json_object_get(json_object_get(object, "consumer"), "id");
+    struct kg_consumer_record *consumer = kg_pmap_find(&model->consumers, json_string_value(owner));
+
+    KG_ASSERT(consumer != NULL);
+    kg_jwt_keys_put(&model->jwt_keys, consumer, object);
+}
+
 void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t *object)
 {
-    if (is_unused(entity))
-        return;
     if (entity == KG_ACLS) {
         put_group(model, object);
         return;
@@ -506,6 +513,10 @@ void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t
         put_pooled(model, entity, object);
         return;
     }
+    if (entity == KG_JWT_SECRETS) {
+        put_jwt_key(model, object);
+        return;
+    }
     if (entity != KG_CONSUMERS) {
         put_record(model, entity, object);
         return;
@@ -517,8 +528,6 @@ void kg_model_put(struct kg_model *model, enum kg_entity_id entity, const json_t
 
 void kg_model_remove(struct kg_model *model, enum kg_entity_id entity, const char *id)
 {
-    if (is_unused(entity))
-        return;
     if (entity == KG_ACLS) {
         kg_groups_remove(&model->groups, id);
         return;
@@ -530,6 +539,10 @@ void kg_model_remove(struct kg_model *model, enum kg_entity_id entity, const cha
     }
     if (entity == KG_CONSUMERS) {
         remove_consumer(model, id);
+        return;
+    }
+    if (entity == KG_JWT_SECRETS) {
+        kg_jwt_keys_remove(&model->jwt_keys, id);
         return;
     }
     if (entity == KG_UPSTREAMS || entity == KG_TARGETS) {
@@ -664,6 +677,7 @@ struct kg_snapshot *kg_model_snapshot(struct kg_model *model)
                                         &model->certificates);
     const struct kg_snapshot_maps maps = {
         .credentials_by_mac = &model->credentials_by_mac,
+        .jwt_keys = &model->jwt_keys.by_key,
         .consumers = &model->consumers,
         .usernames = &model->usernames,
         .groups = &model->groups.by_consumer,

@@ -36,6 +36,7 @@ const struct kg_consumer_plugins *kg_routing_consumer_plugins(const struct kg_ro
 /* What a snapshot takes of a model's maps, as they are now. */
 struct kg_snapshot_maps {
     const struct kg_pmap *credentials_by_mac;
+    const struct kg_pmap *jwt_keys;              /* by key */
     const struct kg_pmap *consumers, *usernames; /* by id; by kg_consumers_by_username */
     const struct kg_pmap *groups;                /* by the consumer's id: groups.h */
 };

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "model/groups.h"
+#include "model/jwt_keys.h"
 #include "model/records.h"
 #include "model/routing.h"
 
@@ -13,6 +14,7 @@
 struct kg_snapshot {
     struct kg_routing *routing;
     struct kg_pmap credentials; /* by MAC */
+    struct kg_pmap jwt_keys; /* by key */
     struct kg_pmap consumers, usernames, groups;
     struct kg_pmap certificates, server_names;
     /* Written by its worker alone, each on a line of its own. */
@@ -31,6 +33,7 @@ struct kg_snapshot *kg_snapshot_new(struct kg_routing *routing, const struct kg_
     routing->refs++;
     snapshot->routing = routing;
     snapshot->credentials = kg_pmap_share(maps->credentials_by_mac);
+    snapshot->jwt_keys = kg_pmap_share(maps->jwt_keys);
     snapshot->consumers = kg_pmap_share(maps->consumers);
     snapshot->usernames = kg_pmap_share(maps->usernames);
     snapshot->groups = kg_pmap_share(maps->groups);
@@ -56,6 +59,11 @@ const struct kg_credential *kg_snapshot_credential(const struct kg_snapshot *sna
     const struct kg_credential_record *found = kg_pmap_find(&snapshot->credentials, mac);
 
     return found ? &found->pub : NULL;
+}
+
+const struct kg_jwt_key *kg_snapshot_jwt_key(const struct kg_snapshot *snapshot, struct kg_slice key)
+{
+    return kg_jwt_keys_find(&snapshot->jwt_keys, key);
 }
 
 const struct kg_consumer *kg_snapshot_consumer(const struct kg_snapshot *snapshot, struct kg_slice name)
@@ -129,6 +137,7 @@ void kg_snapshot_free(struct kg_snapshot *snapshot)
     kg_pmap_free(&snapshot->groups);
     kg_pmap_free(&snapshot->usernames);
     kg_pmap_free(&snapshot->consumers);
+    kg_pmap_free(&snapshot->jwt_keys);
     kg_pmap_free(&snapshot->credentials);
     kg_routing_release(snapshot->routing);
     free(snapshot);

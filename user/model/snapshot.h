@@ -103,6 +103,19 @@ struct kg_consumer_groups {
     struct kg_slice list; /* all of them, as the value of a header: "a, b" */
 };
 
+struct kg_jwt_algorithm; /* jwt_algorithm.h */
+
+/* What a consumer's JWTs are signed with. */
+struct kg_jwt_key {
+    char id[KG_UUID_TEXT];
+    struct kg_slice key; /* that its tokens name; no secret */
+    const struct kg_consumer *consumer;
+    const struct kg_jwt_algorithm *algorithm;
+    struct kg_slice secret, decoded; /* decoded: from base64; empty when it is none */
+    /* For algorithms without a secret; NULL: there is none that suits. Read by all threads at once. */
+    EVP_PKEY *public_key;
+};
+
 struct kg_regex_scratch; /* regex.h */
 
 struct kg_snapshot; /* opaque; see the functions */
@@ -131,6 +144,9 @@ bool kg_snapshot_route(const struct kg_snapshot *snapshot, const struct kg_route
 /* The credential with this MAC or NULL; does not look at its expiry. Cost does not depend on hit or miss.
  * Worker threads. */
 const struct kg_credential *kg_snapshot_credential(const struct kg_snapshot *snapshot, const uint8_t mac[32]);
+
+/* The JWT credential with this key or NULL. Worker threads. */
+const struct kg_jwt_key *kg_snapshot_jwt_key(const struct kg_snapshot *snapshot, struct kg_slice key);
 
 /* The consumer with this id or, else, this username; NULL when there is none. Worker threads. */
 const struct kg_consumer *kg_snapshot_consumer(const struct kg_snapshot *snapshot, struct kg_slice name);

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/writer.h"
+#include "policy/challenge.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,19 +51,6 @@ static const char *check_key_name(const json_t *value, char scratch[256])
     return NULL;
 }
 
-/* It goes into a response header as a quoted-string (RFC 9110, 5.6.4), which has no way to hold control
- * bytes. */
-static const char *check_realm(const json_t *value, char scratch[256])
-{
-    const char *realm = json_string_value(value);
-
-    for (size_t i = 0; i < json_string_length(value); i++) {
-        if ((unsigned char)realm[i] < 0x20 || realm[i] == 0x7f)
-            return "control characters are not allowed";
-    }
-    return NULL;
-}
-
 static char default_names[KG_KEY_NAME_MAX + sizeof("[\"\"]")] = "[\"apikey\"]"; /* JSON */
 
 static const struct kg_field config_fields[] = {
@@ -75,7 +63,7 @@ static const struct kg_field config_fields[] = {
     { .name = "key_in_query", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
     { .name = "hide_credentials", .type = KG_F_BOOLEAN, .required = true, .default_json = "false" },
     { .name = "run_on_preflight", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
-    { .name = "realm", .type = KG_F_STRING, .check = check_realm },
+    { .name = "realm", .type = KG_F_STRING, .check = kg_check_realm },
     { 0 },
 };
 
@@ -116,13 +104,8 @@ static struct kg_slice put_challenge(struct kg_writer *w, struct kg_slice realm)
 
     KG_PUT(w, "Key");
     if (realm.len > 0) {
-        KG_PUT(w, " realm=\"");
-        for (size_t i = 0; i < realm.len; i++) {
-            if (realm.ptr[i] == '"' || realm.ptr[i] == '\\')
-                kg_put_char(w, '\\');
-            kg_put_char(w, realm.ptr[i]);
-        }
-        KG_PUT(w, "\"");
+        kg_put_char(w, ' ');
+        kg_put_realm(w, realm);
     }
     return kg_slice_of(w->buf + start, w->len - start);
 }

@@ -4,7 +4,7 @@
 #include "base/assert.h"
 
 static const struct kg_policy *const policies[] = {
-    &kg_policy_acl,      &kg_policy_correlation_id,        &kg_policy_ip_restriction,
+    &kg_policy_acl, &kg_policy_correlation_id,        &kg_policy_ip_restriction, &kg_policy_jwt,
     &kg_policy_key_auth, &kg_policy_request_size_limiting, &kg_policy_request_termination,
 };
 
@@ -32,6 +32,7 @@ bool kg_policy_go_anonymous(struct kg_policy_request *request, struct kg_slice n
     const struct kg_consumer *consumer = kg_snapshot_consumer(request->snapshot, name);
 
     request->www_authenticate = KG_SLICE("");
+    request->has_signal = request->has_signal && request->signal != KG_SIGNAL_MISSING_KEY;
     if (!consumer) {
         struct kg_writer *scratch = request->scratch;
         size_t start = scratch->len;
@@ -43,7 +44,6 @@ bool kg_policy_go_anonymous(struct kg_policy_request *request, struct kg_slice n
     }
     request->status = 0;
     request->message = KG_SLICE("");
-    request->has_signal = request->has_signal && request->signal != KG_SIGNAL_MISSING_KEY;
     request->principal = (struct kg_principal){ .consumer = consumer, .anonymous = true };
     return true;
 }

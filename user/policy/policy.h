@@ -22,6 +22,8 @@ struct kg_key_hasher *kg_key_hasher_new(const uint8_t index_key[32]);
 void kg_key_hasher_free(struct kg_key_hasher *hasher);
 void kg_key_hasher_mac(struct kg_key_hasher *hasher, struct kg_slice key, uint8_t mac[32]);
 
+struct kg_jwt_verifier; /* the same for signatures: jwt_verify.h */
+
 /* Who a request comes from, as the last policy that knew it has said. */
 struct kg_principal {
     const struct kg_consumer *consumer; /* NULL: nobody */
@@ -64,6 +66,7 @@ struct kg_policy_request {
     const struct kg_snapshot *snapshot;
     const struct kg_route *route; /* its service may be NULL */
     struct kg_key_hasher *hasher;
+    struct kg_jwt_verifier *verifier;
     struct kg_head *head; /* a policy hides a header by setting its `hop` */
     const struct kg_framing *framing;
     const struct kg_target *target;
@@ -110,6 +113,7 @@ struct kg_policy {
 extern const struct kg_policy kg_policy_acl;
 extern const struct kg_policy kg_policy_correlation_id;
 extern const struct kg_policy kg_policy_ip_restriction;
+extern const struct kg_policy kg_policy_jwt;
 extern const struct kg_policy kg_policy_key_auth;
 extern const struct kg_policy kg_policy_request_size_limiting;
 extern const struct kg_policy kg_policy_request_termination;

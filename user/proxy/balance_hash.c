@@ -4,6 +4,7 @@
 #include "proxy/balance.h"
 
 #include "base/writer.h"
+#include "http/cookie.h"
 #include "http/uri.h"
 
 static uint64_t hash_bytes(struct kg_slice bytes)
@@ -27,36 +28,6 @@ static bool find_header(const struct kg_head *head, struct kg_slice name, struct
     return header;
 }
 
-/* In "a=1; b=2" (RFC 6265, 4.2.1). */
-static bool find_pair(struct kg_slice pairs, struct kg_slice name, struct kg_slice *value)
-{
-    while (pairs.len > 0) {
-        size_t end = kg_slice_find(pairs, ';');
-        struct kg_slice pair = kg_slice_trim(kg_slice_of(pairs.ptr, end));
-        size_t equals = kg_slice_find(pair, '=');
-
-        if (equals < pair.len && kg_slice_eq(kg_slice_of(pair.ptr, equals), name)) {
-            *value = kg_slice_of(pair.ptr + equals + 1, pair.len - equals - 1);
-            return true;
-        }
-        end = end < pairs.len ? end + 1 : end;
-        pairs = kg_slice_of(pairs.ptr + end, pairs.len - end);
-    }
-    return false;
-}
-
-static bool find_cookie(const struct kg_head *head, struct kg_slice name, struct kg_slice *value)
-{
-    const struct kg_slice cookie = KG_SLICE("cookie");
-    const struct kg_header *header = kg_head_find_name(head, cookie, 0);
-
-    for (; header; header = kg_head_find_name(head, cookie, (size_t)(header - head->headers) + 1)) {
-        if (find_pair(header->value, name, value))
-            return true;
-    }
-    return false;
-}
-
 /* The client's cookie, or the one it is going to get. */
 static bool hash_cookie(const struct kg_hash_rule *rule, const struct kg_hash_input *input,
                         struct kg_choice *choice)
@@ -65,7 +36,7 @@ static bool hash_cookie(const struct kg_hash_rule *rule, const struct kg_hash_in
     struct kg_writer w = kg_writer_of(text, sizeof(text));
     struct kg_slice value;
 
-    if (find_cookie(input->head, rule->name, &value)) {
+    if (kg_cookie_find(input->head, rule->name, &value)) {
         choice->hash = hash_bytes(value);
         return true;
     }

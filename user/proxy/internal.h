@@ -215,6 +215,7 @@ struct kg_worker {
     struct kg_rotations rotations;
     struct kg_banset bans;
     struct kg_key_hasher *hasher;
+    struct kg_jwt_verifier *verifier;
     struct kg_regex_scratch *regex;
     SSL_CTX *tls_server; /* NULL without a TLS listener */
     SSL_CTX *tls_client;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The worker's thread: its loop, and what the control thread tells it. */
 #include "proxy/internal.h"
+#include "policy/jwt_verify.h"
 
 #include "base/assert.h"
 #include "base/clock.h"
@@ -173,6 +174,7 @@ void kg_worker_ready(struct kg_worker *worker)
 {
     kg_prng_seed(&worker->prng);
     worker->hasher = kg_key_hasher_new(worker->config->index_key);
+    worker->verifier = kg_jwt_verifier_new();
     worker->regex = kg_regex_scratch_new();
     kg_rotations_init(&worker->rotations, worker->index);
     worker->path = kg_calloc(1, KG_PATH_SCRATCH);
@@ -184,6 +186,7 @@ void kg_worker_ready(struct kg_worker *worker)
 void kg_worker_forget(struct kg_worker *worker)
 {
     kg_key_hasher_free(worker->hasher);
+    kg_jwt_verifier_free(worker->verifier);
     kg_regex_scratch_free(worker->regex);
     kg_rotations_free(&worker->rotations);
     free(worker->path);

@@ -60,9 +60,10 @@ static int tell_change(struct kg_store *store, sqlite3_stmt *stmt, const struct 
     return rc;
 }
 
-static bool is_key_or_owner(const struct kg_change *change)
+static bool is_loaded_at_once(const struct kg_change *change)
 {
-    return change->entity == KG_CONSUMERS || change->entity == KG_KEYAUTH_CREDENTIALS;
+    return change->entity == KG_CONSUMERS || change->entity == KG_KEYAUTH_CREDENTIALS ||
+           change->entity == KG_ACLS;
 }
 
 static int tell_puts(struct kg_store *store, const struct kg_declare_result *result, struct kg_model *model,
@@ -77,7 +78,7 @@ static int tell_puts(struct kg_store *store, const struct kg_declare_result *res
     for (size_t i = 0; i < result->list_count && rc == 0; i++) {
         const struct kg_change *change = &result->list[i];
 
-        if (change->action == KG_DELETED || (bare && is_key_or_owner(change)))
+        if (change->action == KG_DELETED || (bare && is_loaded_at_once(change)))
             continue;
         if (change->entity != entity) {
             entity = change->entity;

@@ -409,5 +409,7 @@ int kg_store_load(struct kg_store *store, struct kg_model *model, struct kg_erro
         rc = load_entities(store, model, first[i], err);
     if (rc == 0)
         rc = kg_load_keys(store, model, err);
+    if (rc == 0)
+        rc = load_entities(store, model, KG_JWT_SECRETS, err);
     return rc == 0 ? load_entities(store, model, KG_PLUGINS, err) : rc;
 }
