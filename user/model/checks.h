@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Inside the model room: the rules for single values, and how violations are noted. Control thread only. */
+/* The rules for single values, and how violations are noted: for schemas, those of plugins' configs too.
+ * Control thread only. */
 #ifndef KG_MODEL_CHECKS_H
 #define KG_MODEL_CHECKS_H
 
@@ -67,6 +68,8 @@ void kg_jwt_check(const json_t *entity, json_t *violations);
 /* Notes a message for a field, or, with field NULL, for the entity as a whole. The first one for a field
  * stays. */
 void kg_violate(json_t *violations, const char *field, const char *message);
+/* The same for a plugin's config: its field, or with NULL the config as a whole. */
+void kg_violate_config(json_t *violations, const char *field, const char *message);
 
 /* The message as a JSON string, whatever its bytes are. */
 json_t *kg_message_json(const char *message);

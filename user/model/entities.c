@@ -234,6 +234,11 @@ static void check_plugin(const json_t *entity, json_t *violations)
 {
     const char *name = json_string_value(json_object_get(entity, "name"));
     const struct kg_plugin_type *type = name ? kg_plugin_find(name) : NULL;
+    const json_t *config = json_object_get(entity, "config");
+
+    /* It is null where a field of it has been refused. */
+    if (type && type->check && json_is_object(config))
+        type->check(config, violations);
 
     if (type && type->no_consumer && !is_empty(entity, "consumer"))
         kg_violate(violations, "consumer", "value must be null");

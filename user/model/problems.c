@@ -60,6 +60,17 @@ void kg_violate(json_t *violations, const char *field, const char *message)
     json_array_append_new(list, kg_message_json(message));
 }
 
+void kg_violate_config(json_t *violations, const char *field, const char *message)
+{
+    json_t *config = json_object_get(violations, "config");
+
+    if (!config) {
+        config = json_object();
+        json_object_set_new(violations, "config", config);
+    }
+    kg_violate(config, field, message);
+}
+
 static void add_part(struct message *message, struct kg_slice path, const json_t *text)
 {
     struct kg_slice part = kg_json_text(text);

@@ -176,6 +176,10 @@ struct kg_plugin_type {
     int unscoped_priority;         /* of an instance that is for no consumer alone; 0: the same */
     const struct kg_field *config; /* ended by a NULL name */
     bool no_consumer;              /* may not be scoped to a consumer */
+    /* Rules over several fields of a config that is whole: adds to the violations of the plugin, or of its
+     * config (kg_violate_config). May be NULL. */
+    void (*check)(const json_t *config, json_t *violations);
+    const char *rules_json; /* as an entity's */
     /* A checked config into what the policy reads per request. Called on the control thread; aborts on no
      * memory. */
     void *(*compile)(const json_t *config);

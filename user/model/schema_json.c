@@ -138,5 +138,5 @@ json_t *kg_plugin_schema_json(const struct kg_plugin_type *type)
             json_object_set_new(value, "eq", json_null());
         json_array_append_new(list, json_pack("{s:o}", shown[i], value));
     }
-    return schema_json(list, NULL);
+    return schema_json(list, type->rules_json);
 }

@@ -3,9 +3,9 @@
 #ifndef KG_TESTS_SCHEMA_TEST_H
 #define KG_TESTS_SCHEMA_TEST_H
 
-#include "model/schema.h"
 #include "base/clock.h"
 #include "base/uuid.h"
+#include "model/checks.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -50,7 +50,22 @@ static const struct kg_field limit_config[] = {
     { .name = "minute", .type = KG_F_INTEGER, .required = true, .bounded = true, .min = 1, .max = 1000 },
     { 0 },
 };
-static const struct kg_plugin_type limit_plugin = { .name = "limit", .config = limit_config };
+static inline void check_limit(const json_t *config, json_t *violations)
+{
+    json_int_t minute = json_integer_value(json_object_get(config, "minute"));
+
+    if (minute == 7)
+        kg_violate(violations, NULL, "not a good limit");
+    if (minute == 8)
+        kg_violate_config(violations, NULL, "not a good config");
+    if (minute == 9)
+        kg_violate_config(violations, "minute", "not a good minute");
+}
+
+static const struct kg_plugin_type limit_plugin = { .name = "limit",
+                                                    .config = limit_config,
+                                                    .check = check_limit,
+                                                    .rules_json = "[{\"at_least_one_of\":[\"x\"]}]" };
 
 static inline json_t *parse(const char *text)
 {

@@ -578,6 +578,21 @@ static void plugins_are_checked_by_their_type(void **state)
                        "{\"name\":\"limit\",\"config\":{\"minute\":5},\"consumer\":{\"id\":\"" ID_A "\"}}"));
 }
 
+static void a_type_has_rules_over_its_whole_config(void **state)
+{
+    assert_refused(KG_PLUGINS, "{\"name\":\"limit\",\"config\":{\"minute\":7}}",
+                   "schema violation (not a good limit)", "{\"@entity\":[\"not a good limit\"]}");
+    assert_refused(KG_PLUGINS, "{\"name\":\"limit\",\"config\":{\"minute\":8}}",
+                   "schema violation (not a good config)",
+                   "{\"config\":{\"@entity\":[\"not a good config\"]}}");
+    assert_refused(KG_PLUGINS, "{\"name\":\"limit\",\"config\":{\"minute\":9}}",
+                   "schema violation (config.minute: not a good minute)",
+                   "{\"config\":{\"minute\":\"not a good minute\"}}");
+    json_t *schema = kg_plugin_schema_json(&limit_plugin);
+    assert_member(schema, "entity_checks", "[{\"at_least_one_of\":[\"x\"]}]");
+    json_decref(schema);
+}
+
 static void plugins_register_and_are_found(void **state)
 {
     assert_ptr_equal(kg_plugin_find("keys"), &keys_plugin);
@@ -742,6 +757,7 @@ int main(void)
         cmocka_unit_test(keys_are_printable_and_never_repeated),
         cmocka_unit_test(foreign_keys_have_a_shape),
         cmocka_unit_test(plugins_are_checked_by_their_type),
+        cmocka_unit_test(a_type_has_rules_over_its_whole_config),
         cmocka_unit_test(plugins_register_and_are_found),
         cmocka_unit_test(patch_merges_records_and_replaces_sets),
         cmocka_unit_test(patch_keeps_what_it_does_not_name),
