@@ -65,6 +65,9 @@ struct kg_config {
         uint32_t tls_verify;            /* 0 or 1 */
         char trusted_certificates[256]; /* empty: the system's */
     } upstream;
+    struct {
+        uint32_t max_counters;
+    } rate_limiting;
     /* Paths may be empty: none. */
     struct {
         char certificate[256], certificate_key[256];

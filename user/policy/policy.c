@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "policy/policy.h"
 
-static const struct kg_policy *const policies[] = { &kg_policy_key_auth };
+static const struct kg_policy *const policies[] = { &kg_policy_key_auth, &kg_policy_rate_limiting };
 
 void kg_policies_register(void)
 {

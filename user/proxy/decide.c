@@ -131,6 +131,7 @@ static bool policies_pass(struct kg_client *client, struct kg_decision *decision
         .snapshot = request->snapshot,
         .route = request->route,
         .hasher = worker->hasher,
+        .counters = worker->config->counters,
         .head = &worker->head,
         .framing = &decision->framing,
         .target = &decision->target,

@@ -640,7 +640,8 @@ static void the_root_says_what_it_is(void **state)
             "priority")),
         1250);
     drop(&reply);
-    expect_text(*state, "GET", "/plugins/enabled", NULL, 200, "{\"enabled_plugins\":[\"key-auth\"]}");
+    expect_text(*state, "GET", "/plugins/enabled", NULL, 200,
+                "{\"enabled_plugins\":[\"key-auth\",\"rate-limiting\"]}");
 }
 
 static void a_database_that_cannot_be_read_is_told_and_not_taken_for_an_empty_one(void **state)
