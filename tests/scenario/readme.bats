@@ -7,7 +7,7 @@
 load helper
 
 PAGES=(README.md docs/keyctl.md docs/declarative.md docs/admin-api.md docs/guard.md docs/operating.md docs/errors.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
-    docs/benchmarks.md docs/policies.md docs/policies/ip-restriction.md docs/policies/acl.md docs/policies/jwt.md
+    docs/benchmarks.md docs/policies.md docs/policies/ip-restriction.md docs/policies/acl.md docs/policies/jwt.md docs/policies/rate-limiting.md
     docs/policies/request-size-limiting.md docs/policies/correlation-id.md docs/policies/request-termination.md)
 
 setup_file()
@@ -142,6 +142,10 @@ has_target()
     run_page docs/guard.md
 }
 
+@test "docs/policies/rate-limiting.md" {
+    run_page docs/policies/rate-limiting.md
+}
+
 @test "docs/operating.md" {
     run_page docs/operating.md
 }
@@ -204,6 +208,16 @@ in_page()
     [[ ${#fields[@]} -ge 17 ]]
     in_page docs/operating.md "${fields[@]}"
     same '["packets"]' "$(kctl status -o json | jq -c '[.xdp | keys[] | select(. != "interfaces")]')"
+}
+
+@test "a policy's page has every field of its config" {
+    local page fields
+    for page in docs/policies/*.md; do
+        mapfile -t fields < <(admin "/schemas/plugins/$(basename "$page" .md)" |
+            jq -r '.fields[] | select(.config).config.fields[] | keys[]')
+        [[ ${#fields[@]} -ge 1 ]]
+        in_page "$page" "${fields[@]}"
+    done
 }
 
 @test "guard.md has every verdict and every pin" {

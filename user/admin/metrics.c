@@ -74,6 +74,8 @@ static const struct figure {
     { "tls_errors", NULL, NULL, "TLS connections that failed." },
     { "buffer_starvations", NULL, NULL, "Times that a worker's ring had no receive buffer left." },
     { "signals_dropped", NULL, NULL, "Signals of abuse that found their queue full." },
+    { "rate_counters_used", "keygate_rate_counters_used", "gauge", "Counters of rate limits in use now." },
+    { "rate_counters_full", NULL, NULL, "Times that a rate limit found no place for a counter." },
 };
 
 static const struct figure *find_known(const char *key)
@@ -125,7 +127,7 @@ static const struct {
     { "keygate_consumer_responses_total", NULL, NULL, "5xx", FIELD(status_5xx) },
     { "keygate_consumer_denied_total", "counter", "Requests that a plugin answered with 401 or 403.", NULL,
       FIELD(denied) },
-    { "keygate_consumer_rate_limited_total", "counter", "Requests that a plugin answered with 429.", NULL,
+    { "keygate_consumer_rate_limited_total", "counter", "Requests that a rate limit refused.", NULL,
       FIELD(rate_limited) },
     { "keygate_consumer_received_bytes_total", "counter", "Bytes received from a consumer.", NULL,
       FIELD(bytes_in) },

@@ -97,7 +97,7 @@ static void say_plugins(struct convert *c)
 
     json_object_foreach(c->plugin_names, name, value)
     {
-        if (strcmp(name, "key-auth") != 0)
+        if (strcmp(name, "key-auth") != 0 && strcmp(name, "rate-limiting") != 0)
             note(c, NULL, NULL,
                  "the plugin %s is in the output; a keygate without it refuses the file by its name", name);
     }

@@ -69,6 +69,9 @@ struct kg_config {
     struct {
         enum kg_error_style style;
     } errors;
+    struct {
+        uint32_t max_counters;
+    } rate_limiting;
     /* Paths may be empty: none. */
     struct {
         char certificate[256], certificate_key[256];

@@ -214,6 +214,11 @@ static void add_status(void *ctx, json_t *into)
                             json_integer((json_int_t)sum_figure(daemon, figures[i].offset)));
     json_object_set_new(into, "connections_waiting", json_integer((json_int_t)sum_waiting(daemon)));
     json_object_set_new(into, "signals_dropped", json_integer((json_int_t)sum_dropped_signals(daemon)));
+    json_object_set_new(
+        into, "rate_counters_used",
+        json_integer((json_int_t)kg_counters_in_use(daemon->proxy.counters, kg_clock_wall())));
+    json_object_set_new(into, "rate_counters_full",
+                        json_integer((json_int_t)kg_counters_refused(daemon->proxy.counters)));
 }
 
 static bool all_finished(const struct kg_daemon *daemon)
@@ -576,7 +581,9 @@ static int start(struct kg_daemon *daemon, struct kg_error *err)
     daemon->model = kg_model_new(&slots);
     kg_model_set_default_verify(daemon->model, config->upstream.tls_verify);
     fill_proxy(daemon);
-    rc = kg_tls_settings_read(config, &daemon->proxy.tls, err);
+    rc = kg_counters_new(config->rate_limiting.max_counters, &daemon->proxy.counters, err);
+    if (rc == 0)
+        rc = kg_tls_settings_read(config, &daemon->proxy.tls, err);
     if (rc == 0)
         rc = open_listeners(daemon, err);
     if (rc == 0)
@@ -668,6 +675,7 @@ void kg_daemon_free(struct kg_daemon *daemon)
         close(daemon->event_fd);
     if (daemon->proxy.admission)
         kg_admission_free(daemon->proxy.admission);
+    kg_counters_free(daemon->proxy.counters);
     kg_tls_settings_free(&daemon->proxy.tls);
     kg_wipe(daemon->proxy.index_key, sizeof(daemon->proxy.index_key));
     free(daemon);

@@ -135,6 +135,11 @@ const struct kg_setting kg_settings[KG_SETTINGS] = {
     { "errors.style", "kong", "Whose error answers keygate's own look like: kong, apisix or apim.",
       error_styles, FIELD(errors.style), KG_SETTING_CHOICE, 0, 0 },
 
+    { "rate_limiting.max_counters", "2097152",
+      "Most counters of requests at a time for windows of one length; rounded up to a power of two, 32 bytes "
+      "each.",
+      NULL, FIELD(rate_limiting.max_counters), KG_SETTING_COUNT, 1024, 1 << 28 },
+
     { "tls.certificate", "\"\"",
       "File of the certificate (PEM, its chain behind it) for clients whose server name no SNI entity has; "
       "\"\" = one made at each start, signed by itself.",

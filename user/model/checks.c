@@ -329,6 +329,16 @@ const char *kg_check_header_value(const json_t *value, char scratch[256])
     return too_long(text, HEADER_MAX, scratch);
 }
 
+const char *kg_check_line(const json_t *value, char scratch[256])
+{
+    struct kg_slice text = kg_json_text(value);
+
+    for (size_t i = 0; i < text.len; i++)
+        if (is_control(text.ptr[i]))
+            return "must not contain control characters";
+    return NULL;
+}
+
 const char *kg_check_header_values(const json_t *values, char scratch[256])
 {
     struct kg_slice first = kg_json_text(json_array_get(values, 0));

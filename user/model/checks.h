@@ -19,6 +19,8 @@ const char *kg_check_route_host(const json_t *value, char scratch[256]);
 const char *kg_check_route_path(const json_t *value, char scratch[256]);
 const char *kg_check_header_name(const json_t *value, char scratch[256]);
 const char *kg_check_header_value(const json_t *value, char scratch[256]);
+/* Text that is shown as it is, on one line. */
+const char *kg_check_line(const json_t *value, char scratch[256]);
 /* All values of one header. */
 const char *kg_check_header_values(const json_t *values, char scratch[256]);
 const char *kg_check_redirect_status(const json_t *value, char scratch[256]);

@@ -200,6 +200,8 @@ static struct kg_record *new_plugin(const json_t *object)
     reference(object, "route", plugin->route_id);
     reference(object, "consumer", plugin->consumer_id);
     plugin->config = plugin->type->compile(json_object_get(object, "config"));
+    if (plugin->type->place)
+        plugin->type->place(plugin->config, plugin->route_id, plugin->service_id);
     return &plugin->record;
 }
 

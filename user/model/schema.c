@@ -140,12 +140,15 @@ static json_t *rounded(const json_t *given)
 
 static json_t *take_number(const struct kg_field *field, const json_t *given, json_t **error)
 {
+    char scratch[256];
+
     if (!json_is_number(given))
         return refuse(error, "expected a number");
     if (field->bounded &&
         (json_number_value(given) < (double)field->min || json_number_value(given) > (double)field->max))
         return refuse_bounds(field, error);
-    return rounded(given);
+    const char *wrong = field->check ? field->check(given, scratch) : NULL;
+    return wrong ? refuse(error, wrong) : rounded(given);
 }
 
 static json_t *take_boolean(const struct kg_field *field, const json_t *given, json_t **error)

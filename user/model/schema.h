@@ -183,6 +183,8 @@ struct kg_plugin_type {
     /* A checked config into what the policy reads per request. Called on the control thread; aborts on no
      * memory. */
     void *(*compile)(const json_t *config);
+    /* Tells what was compiled of which route and service the instance is; empty: of none. May be NULL. */
+    void (*place)(void *compiled, const char *route_id, const char *service_id);
     void (*release)(void *compiled);
 };
 void kg_plugin_register(const struct kg_plugin_type *type);

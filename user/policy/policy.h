@@ -16,6 +16,8 @@
 /* Bytes of the longest message that a policy may answer with; its schema sees to it. */
 #define KG_MESSAGE_MAX 1024
 
+struct kg_counters; /* counters.h */
+
 /* Computes HMACs under the index key; one for each worker, made by kg_key_hasher_new. */
 struct kg_key_hasher;
 struct kg_key_hasher *kg_key_hasher_new(const uint8_t index_key[32]);
@@ -67,6 +69,7 @@ struct kg_policy_request {
     const struct kg_route *route; /* its service may be NULL */
     struct kg_key_hasher *hasher;
     struct kg_jwt_verifier *verifier;
+    struct kg_counters *counters;
     struct kg_head *head; /* a policy hides a header by setting its `hop` */
     const struct kg_framing *framing;
     const struct kg_target *target;
@@ -97,6 +100,7 @@ struct kg_policy_request {
     struct kg_slice message;          /* in the body that the client's Accept asks for */
     struct kg_slice body, body_type;  /* instead of that: the body as it is and its Content-Type */
     struct kg_slice www_authenticate; /* value for WWW-Authenticate, or empty */
+    bool limited;                     /* it is one request too many */
     bool has_signal;
     enum kg_signal_kind signal;
 };
@@ -115,6 +119,7 @@ extern const struct kg_policy kg_policy_correlation_id;
 extern const struct kg_policy kg_policy_ip_restriction;
 extern const struct kg_policy kg_policy_jwt;
 extern const struct kg_policy kg_policy_key_auth;
+extern const struct kg_policy kg_policy_rate_limiting;
 extern const struct kg_policy kg_policy_request_size_limiting;
 extern const struct kg_policy kg_policy_request_termination;
 

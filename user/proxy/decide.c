@@ -132,6 +132,7 @@ static bool policies_pass(struct kg_client *client, struct kg_decision *decision
         .route = request->route,
         .hasher = worker->hasher,
         .verifier = worker->verifier,
+        .counters = worker->config->counters,
         .head = &worker->head,
         .framing = &decision->framing,
         .target = &decision->target,

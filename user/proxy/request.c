@@ -217,8 +217,8 @@ static void answer_decided(struct kg_client *client, const struct kg_decision *d
     if (decision->banned)
         kg_count(&client->worker->stats.requests_banned);
     if (decision->by_policy) {
-        request->denied = decision->status == 401 || decision->status == 403;
-        request->limited = decision->status == 429;
+        request->limited = decision->policy.limited;
+        request->denied = !request->limited && (decision->status == 401 || decision->status == 403);
     }
     if (decision->body_type.len > 0)
         answer(client, decision->status, decision->body_type, decision->body, decision->detail);

@@ -14,6 +14,7 @@
 #include "model/snapshot.h"
 #include "model/key_uses.h"
 #include "model/usage.h"
+#include "policy/counters.h"
 #include "proxy/admission.h"
 #include "proxy/error_style.h"
 
@@ -43,6 +44,7 @@ struct kg_proxy_config {
     uint32_t rate_window_ms;               /* over which they are measured */
     uint32_t max_connections;              /* clients of one worker; more are closed at once and counted */
     struct kg_admission *admission;        /* shared by all workers */
+    struct kg_counters *counters;          /* the same: of rate limits */
     struct kg_net_list trusted;            /* proxies that are believed */
     struct kg_slice real_ip_header; /* where they name the client; empty: nowhere but in a PROXY header */
     bool real_ip_recursive;
