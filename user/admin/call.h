@@ -160,9 +160,6 @@ void kg_admin_target_unhealthy(struct kg_call *call);
 /* config.c */
 void kg_admin_config(struct kg_call *call);
 
-/* input.c: the media type without its parameters. */
-struct kg_slice kg_admin_media_of(struct kg_slice content_type);
-
 /* system.c */
 void kg_admin_root(struct kg_call *call);
 void kg_admin_status(struct kg_call *call);

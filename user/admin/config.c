@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* /config: declarative files in, and everything as one out. */
 #include "admin/call.h"
-#include "admin/multipart.h"
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "http/multipart.h"
 #include "model/json.h"
 #include "store/declare.h"
 
@@ -57,7 +57,7 @@ static json_t *select_tags(struct kg_call *call)
 static bool wants_yaml(struct kg_call *call)
 {
     const struct kg_header *accept = kg_head_find(call->head, KG_H_ACCEPT, 0);
-    struct kg_slice media = accept ? kg_admin_media_of(accept->value) : kg_slice_of("", 0);
+    struct kg_slice media = accept ? kg_media_of(accept->value) : kg_slice_of("", 0);
 
     return kg_slice_eq_nocase(media, KG_SLICE("application/yaml")) ||
            kg_slice_eq_nocase(media, KG_SLICE("text/yaml"));
@@ -183,7 +183,7 @@ static bool is_yaml(struct kg_slice media)
 static bool read_body(struct upload *upload)
 {
     const struct kg_header *header = kg_head_find(upload->call->head, KG_H_CONTENT_TYPE, 0);
-    struct kg_slice type = header ? header->value : KG_SLICE(""), media = kg_admin_media_of(type);
+    struct kg_slice type = header ? header->value : KG_SLICE(""), media = kg_media_of(type);
 
     if (upload->call->body.len == 0) {
         refuse(upload, 400, "expected a declarative configuration");

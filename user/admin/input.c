@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "admin/call.h"
 
-#include "admin/multipart.h"
 #include "base/mem.h"
+#include "http/multipart.h"
 
 #include <stdlib.h>
-
-struct kg_slice kg_admin_media_of(struct kg_slice value)
-{
-    return kg_slice_trim(kg_slice_of(value.ptr, kg_slice_find(value, ';')));
-}
 
 static bool read_json(struct kg_call *call)
 {
@@ -86,11 +81,11 @@ bool kg_admin_read_input(struct kg_call *call)
         kg_reply_message(call, 400, "More than one Content-Type");
         return false;
     }
-    if (kg_slice_eq_nocase(kg_admin_media_of(type->value), KG_SLICE("application/json")))
+    if (kg_slice_eq_nocase(kg_media_of(type->value), KG_SLICE("application/json")))
         return read_json(call);
-    if (kg_slice_eq_nocase(kg_admin_media_of(type->value), KG_SLICE("application/x-www-form-urlencoded")))
+    if (kg_slice_eq_nocase(kg_media_of(type->value), KG_SLICE("application/x-www-form-urlencoded")))
         return read_form(call, call->body);
-    if (kg_slice_eq_nocase(kg_admin_media_of(type->value), KG_SLICE("multipart/form-data")))
+    if (kg_slice_eq_nocase(kg_media_of(type->value), KG_SLICE("multipart/form-data")))
         return read_multipart(call, type->value);
     kg_reply_empty(call, 415);
     return false;

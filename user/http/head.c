@@ -350,6 +350,11 @@ enum kg_header_id kg_header_identify(struct kg_slice name)
     return is_identity(name) || is_forwarding_twin(name) ? KG_H_IDENTITY : KG_H_OTHER;
 }
 
+struct kg_slice kg_media_of(struct kg_slice content_type)
+{
+    return kg_slice_trim(kg_slice_of(content_type.ptr, kg_slice_find(content_type, ';')));
+}
+
 bool kg_is_token(struct kg_slice s)
 {
     struct kg_cursor c = kg_cursor_of(s);

@@ -112,6 +112,9 @@ bool kg_header_starts(struct kg_slice name, struct kg_slice want);
 /* The id for a header name; case-insensitive. */
 enum kg_header_id kg_header_identify(struct kg_slice name);
 
+/* The media type in the value of a Content-Type, without its parameters. */
+struct kg_slice kg_media_of(struct kg_slice content_type);
+
 /* Whether s is a non-empty token (RFC 9110, 5.6.2). */
 bool kg_is_token(struct kg_slice s);
 

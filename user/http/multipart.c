@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* multipart/form-data (RFC 7578): contents are slices of the body, nothing of them is copied. */
-#include "admin/multipart.h"
+#include "http/multipart.h"
 
 #include "base/cursor.h"
 
@@ -105,6 +105,8 @@ int kg_multipart_next(struct kg_multipart *form, struct kg_multipart_part *part)
     struct kg_writer name = kg_writer_of(part->name_buf, sizeof(part->name_buf));
     struct kg_writer filename = kg_writer_of(part->filename_buf, sizeof(part->filename_buf));
     struct kg_slice line, head, disposition;
+    size_t dashes = form->mark_len - 2; /* "--" boundary, without its line's end before it */
+    const char *start = form->rest.ptr - dashes;
 
     if (kg_slice_starts_with(form->rest, KG_SLICE("--")))
         return 0;
@@ -115,6 +117,7 @@ int kg_multipart_next(struct kg_multipart *form, struct kg_multipart_part *part)
     if (!find_parameter(disposition, KG_SLICE("name"), &name) ||
         !cut(&form->rest, kg_slice_of(form->mark, form->mark_len), &part->content))
         return -EINVAL;
+    part->whole = kg_slice_of(start, (size_t)(form->rest.ptr - dashes - start));
     part->name = kg_writer_slice(&name);
     part->filename = KG_SLICE("");
     if (find_parameter(disposition, KG_SLICE("filename"), &filename))

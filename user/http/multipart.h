@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The parts of a body of type multipart/form-data (RFC 7578), one after the other. Control thread only. */
-#ifndef KG_ADMIN_MULTIPART_H
-#define KG_ADMIN_MULTIPART_H
+/* The parts of a body of type multipart/form-data (RFC 7578), one after the other. Pure; any thread. */
+#ifndef KG_HTTP_MULTIPART_H
+#define KG_HTTP_MULTIPART_H
 
 #include "base/writer.h"
 
@@ -17,13 +17,15 @@ struct kg_multipart {
 struct kg_multipart_part {
     struct kg_slice name, filename; /* in the part; a filename may be empty */
     struct kg_slice content;        /* in the body */
+    struct kg_slice whole;          /* …from the two dashes before it up to those behind it */
     char name_buf[KG_MULTIPART_NAME], filename_buf[KG_MULTIPART_NAME];
 };
 
 /* type: the whole Content-Type. False without a boundary, or when the body has none of it. The body outlives
  * the form. */
 bool kg_multipart_begin(struct kg_multipart *form, struct kg_slice type, struct kg_slice body);
-/* 1: a part; 0: that was the last one; -EINVAL: malformed, or a name is too long. */
+/* 1: a part; 0: that was the last one; -EINVAL: malformed, or a name is too long. Bytes before the end of a
+ * part that was given are not looked at again. */
 int kg_multipart_next(struct kg_multipart *form, struct kg_multipart_part *part);
 
 #endif
