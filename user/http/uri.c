@@ -317,9 +317,7 @@ static bool decodes_to(struct kg_slice raw, struct kg_slice want)
     return kg_cursor_left(&c) == 0;
 }
 
-/* Cuts the next argument off *query; false when there is none left. Empty ones, as in "a&&b", are given too.
- */
-static bool next_argument(struct kg_slice *query, bool *more, struct kg_slice *argument)
+bool kg_query_next(struct kg_slice *query, bool *more, struct kg_slice *argument)
 {
     if (!*more)
         return false;
@@ -328,13 +326,18 @@ static bool next_argument(struct kg_slice *query, bool *more, struct kg_slice *a
     return true;
 }
 
+bool kg_query_is_named(struct kg_slice argument, struct kg_slice name)
+{
+    return decodes_to(kg_slice_of(argument.ptr, kg_slice_find(argument, '=')), name);
+}
+
 int kg_query_find(struct kg_slice query, struct kg_slice name, struct kg_slice *value, bool *bare)
 {
     struct kg_slice argument;
     bool more = query.len > 0;
     int count = 0;
 
-    while (count < 2 && next_argument(&query, &more, &argument)) {
+    while (count < 2 && kg_query_next(&query, &more, &argument)) {
         bool has_value;
         struct kg_slice behind = cut_behind(&argument, '=', &has_value);
 
@@ -362,12 +365,8 @@ void kg_query_remove(struct kg_slice query, struct kg_slice name, struct kg_writ
     struct kg_slice argument;
     bool more = query.len > 0, first = true;
 
-    while (next_argument(&query, &more, &argument)) {
-        struct kg_slice key = argument;
-        bool has_value;
-
-        cut_behind(&key, '=', &has_value);
-        if (decodes_to(key, name))
+    while (kg_query_next(&query, &more, &argument)) {
+        if (kg_query_is_named(argument, name))
             continue;
         if (!first)
             kg_put_char(out, '&');

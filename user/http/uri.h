@@ -50,6 +50,12 @@ int kg_host_split(struct kg_slice host, struct kg_slice *name, uint16_t *port);
  */
 int kg_query_find(struct kg_slice query, struct kg_slice name, struct kg_slice *value, bool *bare);
 
+/* Cuts the next argument, which may be empty, off *query; false when there is none left. *more begins as
+ * whether the query has any bytes. */
+bool kg_query_next(struct kg_slice *query, bool *more, struct kg_slice *argument);
+/* Whether that is an argument of this name, compared as above. */
+bool kg_query_is_named(struct kg_slice argument, struct kg_slice name);
+
 /* Percent-decodes a query value ('+' is SP) into out; false when it does not fit. Broken triplets stay as
  * they are. */
 bool kg_query_decode(struct kg_slice raw, struct kg_writer *out);
