@@ -146,11 +146,16 @@ $(BUILD)/fuzz/fuzz_differential: CPPFLAGS += -Itests $(LLHTTP_FLAGS) -w
 $(BUILD)/fuzz/fuzz_differential: FUZZ_LIB_SRCS += $(DIFFER_SRCS) $(LLHTTP_SRCS)
 $(BUILD)/fuzz/fuzz_differential: $(DIFFER_SRCS) $(wildcard tests/differ/*.h)
 
+# What looks into bodies is policy's, and jansson says what is JSON.
+$(BUILD)/fuzz/fuzz_key_body: FUZZ_LIB_SRCS += user/policy/key_body.c
+$(BUILD)/fuzz/fuzz_key_body: FUZZ_LIBS := -ljansson
+$(BUILD)/fuzz/fuzz_key_body: user/policy/key_body.c $(wildcard user/policy/*.h)
+
 $(BUILD)/fuzz/%: tests/fuzz/%.c tests/fuzz/check.h $(FUZZ_LIB_SRCS) $(wildcard user/base/*.h user/http/*.h)
 	@mkdir -p $(@D)
 	$(call say,FUZZ,$@)
 	$(Q)$(CLANG) $(CFLAGS_COMMON) $(CPPFLAGS) -O1 -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=all -o $@ $< $(FUZZ_LIB_SRCS)
+		-fno-sanitize-recover=all -o $@ $< $(FUZZ_LIB_SRCS) $(FUZZ_LIBS)
 
 unit: $(UNIT_BINS)
 fault: $(FAULT_BIN)
