@@ -7,7 +7,7 @@
 load helper
 
 PAGES=(README.md docs/keyctl.md docs/declarative.md docs/admin-api.md docs/guard.md docs/operating.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
-    docs/benchmarks.md)
+    docs/benchmarks.md docs/policies/key-auth.md)
 
 setup_file()
 {
@@ -135,6 +135,10 @@ has_target()
 
 @test "docs/admin-api.md" {
     run_page docs/admin-api.md
+}
+
+@test "docs/policies/key-auth.md" {
+    run_page docs/policies/key-auth.md
 }
 
 @test "docs/guard.md" {
