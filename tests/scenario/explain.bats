@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause
 # POST /explain and keyctl explain: what they say would happen is what happens, and nothing comes of asking.
-# shellcheck disable=SC2154 # bats sets status, output and lines
+# shellcheck disable=SC2153,SC2154 # JSON is helper.bash's; bats sets status, output and lines
 
 load helper
 

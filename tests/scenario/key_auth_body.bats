@@ -69,7 +69,7 @@ padded()
 {
     local key="&apikey=$ALICE"
 
-    printf 'a={%d*x}%s' $(($1 - 2 - ${#key})) "$key"
+    echo "a={$(($1 - 2 - ${#key}))*x}$key"
 }
 
 # chunk TEXT: one chunk, for raw.py.
