@@ -61,6 +61,7 @@ struct plan {
     uint32_t body_len;
     bool too_large;     /* 413, or a cut */
     bool expects;       /* 100 Continue, and waits for it */
+    bool searched;      /* of a type that the gateway looks for a key in */
     bool trailer;       /* behind a chunked body; that of the answer is told by answer_trailer */
     bool te;            /* takes trailers */
     bool other_upgrade; /* to what does not go through */

@@ -87,6 +87,7 @@ static void plan_question(struct plan *plan, struct rnd *rnd, bool rough)
     plan->where = (enum where)rnd_between(rnd, TO_ONE, rough ? TO_WATCHED : TO_HASHED);
     plan->too_large = plan_rules.max_body > 0 && plan->body_len > plan_rules.max_body;
     plan->expects = !plan->http10 && plan->body_len > 0 && rnd_chance(rnd, 25);
+    plan->searched = plan->body != FRAMED_NONE && rnd_chance(rnd, 40);
     plan->trailer = plan->body == FRAMED_CHUNKED && rnd_chance(rnd, 25);
     plan->te = rnd_chance(rnd, 40);
     plan->other_upgrade = rnd_chance(rnd, 5);
@@ -232,6 +233,8 @@ static void add_extras(struct text *out, const struct plan *plan)
         text_print(out, "TE: trailers\r\nConnection: TE\r\n");
     if (plan->expects)
         text_print(out, "Expect: 100-continue\r\n");
+    if (plan->searched)
+        text_print(out, "Content-Type: application/json\r\n");
     if (plan->other_upgrade)
         text_print(out, "Connection: Upgrade\r\nUpgrade: h2c\r\n");
     if (plan->tunnel)

@@ -75,7 +75,12 @@ static void put_consumer(const struct kg_proxy_config *config)
     kg_key_hasher_mac(hasher, KG_SLICE("right"), mac);
     kg_model_put_credential(stage.model, credential, consumer, mac, 0, NULL);
     kg_key_hasher_free(hasher);
-    put(KG_PLUGINS, "{\"id\":\"" ID "\",\"name\":\"key-auth\"}", 3);
+    /* Keys come in headers; a body of the right type is looked into all the same, for what is to be hidden.
+     */
+    put(KG_PLUGINS,
+        "{\"id\":\"" ID
+        "\",\"name\":\"key-auth\",\"config\":{\"key_in_body\":true,\"hide_credentials\":true}}",
+        3);
 }
 
 static void fill_model(const struct kg_proxy_config *config)
@@ -130,6 +135,7 @@ static void choose_limits(struct kg_proxy_config *config, bool rough)
     config->max_connections = rough && rnd_chance(&sim.rnd, 20) ? rnd_between(&sim.rnd, 1, 3) : 64;
     config->keepalive_requests = rnd_chance(&sim.rnd, 20) ? rnd_between(&sim.rnd, 1, WORLD_REQUESTS) : 0;
     config->max_body = plan_rules.max_body = rnd_chance(&sim.rnd, 40) ? rnd_between(&sim.rnd, 1, 5000) : 0;
+    config->search_body = rnd_chance(&sim.rnd, 50) ? rnd_between(&sim.rnd, 1, 100000) : 0;
     stage.total = rough && rnd_chance(&sim.rnd, 20) ? rnd_between(&sim.rnd, 1, 4) : MANY;
     stage.per_source = rough && rnd_chance(&sim.rnd, 20) ? 1 : MANY;
     config->admission = kg_admission_new(stage.total, stage.per_source);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause
 # POST /explain and keyctl explain: what they say would happen is what happens, and nothing comes of asking.
-# shellcheck disable=SC2154 # bats sets status, output and lines
+# shellcheck disable=SC2153,SC2154 # JSON is helper.bash's; bats sets status, output and lines
 
 load helper
 
@@ -138,6 +138,27 @@ explained()
     holds '[.upstream.headers[] | select(.[0] == "apikey") | .[1]] == ["***"]' "$output"
     run -0 kctl explain GET "http://gw.example/a/b?%61pikey=$key"
     unlike "$key" "$output"
+}
+
+@test "a body is looked into, where there is one, and its key is taken out of it" {
+    local key json
+
+    key=$(<"$T/key")
+    make route --name bodied --service api --paths /bodied >/dev/null
+    make plugin --name key-auth --route bodied --config key_in_body=true --config hide_credentials=true >/dev/null
+    jq -n --arg body "a=1&apikey=$key" '{method: "POST", url: "/bodied", body: $body,
+        headers: {"Content-Type": "application/x-www-form-urlencoded"}}' >"$T/bodied"
+    json=$(admin /explain -H "$JSON" -d "@$T/bodied")
+    unlike "$key" "$json"
+    holds '.outcome == "forward" and .consumer.username == "alice"' "$json"
+    holds '[.upstream.headers[] | select(.[0] == "Content-Length") | .[1]] == ["3"]' "$json"
+    json=$(jq '.body = "a=1"' "$T/bodied" | admin /explain -H "$JSON" -d @-)
+    holds '.answer.message == "No API key found in request"' "$json"
+    json=$(jq '.headers["Content-Length"] = "50" | del(.body)' "$T/bodied" | admin /explain -H "$JSON" -d @-)
+    holds '.answer.message == "No API key found in request"' "$json"
+    json=$(jq '.body = "apikey=\(.body)\("x" * 65536)"' "$T/bodied" | admin /explain -H "$JSON" -d @-)
+    holds '.answer.message == "No API key found in request"' "$json"
+    kctl route delete bodied
 }
 
 @test "answers of the gateway's own: 404, 503, 301, 400, 431" {

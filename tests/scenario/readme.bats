@@ -7,7 +7,7 @@
 load helper
 
 PAGES=(README.md docs/keyctl.md docs/declarative.md docs/admin-api.md docs/guard.md docs/operating.md docs/errors.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
-    docs/benchmarks.md docs/policies.md docs/policies/ip-restriction.md docs/policies/acl.md docs/policies/jwt.md docs/policies/rate-limiting.md
+    docs/benchmarks.md docs/policies.md docs/policies/ip-restriction.md docs/policies/acl.md docs/policies/jwt.md docs/policies/rate-limiting.md docs/policies/key-auth.md
     docs/policies/request-size-limiting.md docs/policies/correlation-id.md docs/policies/request-termination.md)
 
 setup_file()
@@ -136,6 +136,10 @@ has_target()
 
 @test "docs/admin-api.md" {
     run_page docs/admin-api.md
+}
+
+@test "docs/policies/key-auth.md" {
+    run_page docs/policies/key-auth.md
 }
 
 @test "docs/guard.md" {

@@ -7,6 +7,7 @@
 It sees and says raw bytes. The last part of the path decides what it answers (whatever stands before it is a route's):
   /echo            JSON: the request as it came: line, headers in order, body's length, whether the body is the pattern, trailers;
                    our port
+  /mirror          the body as it came
   /bytes:N         N bytes of the pattern with Content-Length        /chunked:N   the same, chunked
   /trickle:N       N bytes with Content-Length, ten a second
   /until-close:N   N bytes, ended by closing                         /sink        reads the body; JSON as /echo
@@ -171,6 +172,9 @@ class Connection:
         self.answer(body)
 
     do_sink = do_echo
+
+    def do_mirror(self, _request, headers, _argument):
+        self.answer(b"".join(self.body(headers)), kind="application/octet-stream")
 
     def do_gate_sink(self, request, headers, argument):
         gates[argument].wait()

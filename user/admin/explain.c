@@ -14,7 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define HEAD_SLACK 4096 /* beyond the limits of a head: enough to be over them */
+#define BODY_MAX   (1024 * 1024) /* the largest that a policy may look into */
+#define HEAD_SLACK 4096          /* beyond the limits of a head: enough to be over them */
 
 static const char *check_token(const json_t *value, char scratch[256])
 {
@@ -71,6 +72,7 @@ static const struct kg_field explain_fields[] = {
       .check = check_token },
     { .name = "url", .type = KG_F_STRING, .required = true, .max_len = 65536, .check = check_url },
     { .name = "headers", .type = KG_F_STRING_MAP, .check = check_header_value, .check_key = check_token },
+    { .name = "body", .type = KG_F_STRING, .max_len = BODY_MAX },
     { .name = "source",
       .type = KG_F_STRING,
       .required = true,
@@ -136,20 +138,27 @@ static void put_header(struct kg_writer *out, struct kg_slice name, struct kg_sl
     KG_PUT(out, "\r\n");
 }
 
-/* True when a Host was among them. */
-static bool put_headers(struct kg_writer *out, const json_t *headers)
+/* What headers were among those that were put. */
+struct given {
+    bool host, framing;
+};
+
+static struct given put_headers(struct kg_writer *out, const json_t *headers)
 {
     const char *name;
     const json_t *values, *value;
-    bool host = false;
+    struct given given = { .host = false };
     size_t i;
 
     json_object_foreach((json_t *)(uintptr_t)headers, name, values)
     {
-        host |= kg_slice_eq_nocase(kg_slice_str(name), KG_SLICE("host"));
+        enum kg_header_id id = kg_header_identify(kg_slice_str(name));
+
+        given.host |= id == KG_H_HOST;
+        given.framing |= id == KG_H_CONTENT_LENGTH || id == KG_H_TRANSFER_ENCODING;
         json_array_foreach(values, i, value) put_header(out, kg_slice_str(name), kg_json_text(value));
     }
-    return host;
+    return given;
 }
 
 static void put_request(struct kg_writer *out, const json_t *input, const struct place *place)
@@ -160,8 +169,14 @@ static void put_request(struct kg_writer *out, const json_t *input, const struct
         kg_put_char(out, '/');
     kg_put(out, place->target);
     KG_PUT(out, " HTTP/1.1\r\n");
-    if (!put_headers(out, json_object_get(input, "headers")))
+    struct given given = put_headers(out, json_object_get(input, "headers"));
+    if (!given.host)
         put_header(out, KG_SLICE("Host"), place->authority.len ? place->authority : KG_SLICE("localhost"));
+    if (!given.framing && kg_json_given(input, "body")) {
+        KG_PUT(out, "Content-Length: ");
+        kg_put_u64(out, json_string_length(json_object_get(input, "body")));
+        KG_PUT(out, "\r\n");
+    }
     KG_PUT(out, "\r\n");
 }
 
@@ -326,6 +341,7 @@ static void rehearse(struct kg_call *call, const json_t *input)
 
     put_request(&head, input, &place);
     request.head = kg_writer_slice(&head);
+    request.body = kg_json_text(json_object_get(input, "body"));
     request.too_long = head.overflow;
     request.port = port_of(input, proxy, place.https);
     request.sni = sni_of(input, &place, sni);

@@ -139,19 +139,36 @@ void kg_block_release(struct kg_blocks *pool, struct kg_block *block)
     pool->idle++;
 }
 
+void kg_chain_add(struct kg_chain *chain, struct kg_block *block)
+{
+    KG_ASSERT(!block->next);
+    if (chain->last)
+        chain->last->next = block;
+    else
+        chain->first = block;
+    chain->last = block;
+    chain->bytes += kg_block_used(block);
+}
+
+struct kg_block *kg_chain_take(struct kg_chain *chain)
+{
+    struct kg_block *block = chain->first;
+
+    KG_ASSERT(block != NULL);
+    chain->first = block->next;
+    if (!chain->first)
+        chain->last = NULL;
+    chain->bytes -= kg_block_used(block);
+    block->next = NULL;
+    return block;
+}
+
 void kg_chain_append(struct kg_chain *chain, struct kg_blocks *pool, const char *ptr, size_t len)
 {
     chain->bytes += len;
     while (len > 0) {
-        if (!chain->last || kg_block_room(chain->last) == 0) {
-            struct kg_block *block = kg_block_new(pool);
-
-            if (chain->last)
-                chain->last->next = block;
-            else
-                chain->first = block;
-            chain->last = block;
-        }
+        if (!chain->last || kg_block_room(chain->last) == 0)
+            kg_chain_add(chain, kg_block_new(pool));
         size_t part = kg_block_room(chain->last) < len ? kg_block_room(chain->last) : len;
         memcpy(chain->last->data + chain->last->end, ptr, part);
         chain->last->end += (uint32_t)part;

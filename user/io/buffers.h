@@ -86,6 +86,10 @@ struct kg_chain {
 void kg_chain_append(struct kg_chain *chain, struct kg_blocks *pool, const char *ptr, size_t len);
 /* Takes `len` bytes, at most what the first block holds, off the front. */
 void kg_chain_consume(struct kg_chain *chain, struct kg_blocks *pool, size_t len);
+/* Adds a block, which may be empty, at the end. */
+void kg_chain_add(struct kg_chain *chain, struct kg_block *block);
+/* Takes the first block off, bytes and all. */
+struct kg_block *kg_chain_take(struct kg_chain *chain);
 void kg_chain_clear(struct kg_chain *chain, struct kg_blocks *pool);
 
 #endif

@@ -81,6 +81,9 @@ struct kg_config {
         char client_ca[256];
     } tls;
     struct {
+        uint32_t max_body; /* 0 = none is looked into */
+    } key_auth;
+    struct {
         char interfaces[KG_INTERFACES_MAX][16];
         size_t interface_count;
         enum kg_xdp_mode mode;

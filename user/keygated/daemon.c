@@ -538,6 +538,7 @@ static void fill_proxy(struct kg_daemon *daemon)
         .keepalive_timeout_ms = config->http.keepalive_timeout,
         .keepalive_requests = config->http.keepalive_requests,
         .max_body = config->http.client_max_body_size,
+        .search_body = config->key_auth.max_body,
         .body_timeout_ms = config->http.client_body_timeout,
         .send_timeout_ms = config->http.send_timeout,
         .min_body_rate = config->http.min_body_rate,

@@ -157,6 +157,11 @@ const struct kg_setting kg_settings[KG_SETTINGS] = {
     { "tls.client_ca", "\"\"", "File of the CA certificates (PEM) that client certificates must lead to.",
       NULL, FIELD(tls.client_ca), KG_SETTING_FILE, 0, TEXT_MAX(tls.client_ca) },
 
+    { "key_auth.max_body", "64k",
+      "Largest body that key_in_body looks for a key in, a larger one passes and holds none; 0 = none is "
+      "looked into.",
+      NULL, FIELD(key_auth.max_body), KG_SETTING_SIZE, 0, 1024 * KIB },
+
     { "xdp.interfaces", "[]",
       "Network interfaces on which banned sources are dropped by XDP; none = bans are enforced in user space "
       "only.",

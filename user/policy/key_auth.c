@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * key-auth: who a request comes from, by the key in a header or a query argument, found as Kong finds it.
+ * key-auth: who a request comes from, by the key in a header, a query argument or a field of its body, found
+ * as Kong finds it.
  * Keys are compared by their HMAC alone; looking one up costs the same whether it is known, unknown or
  * expired.
  */
-#include "policy/policy.h"
-
 #include "base/mem.h"
 #include "base/writer.h"
+#include "http/json_object.h"
 #include "policy/challenge.h"
+#include "policy/key_body.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,14 +17,14 @@
 #define PRIORITY 1250
 
 struct key_name {
-    struct kg_slice name;   /* as configured: query arguments must equal it, headers ignoring case */
+    struct kg_slice name;   /* as configured: arguments and fields must equal it, headers ignoring case */
     struct kg_slice dashed; /* with '-' for '_': the other spelling that a header may have */
 };
 
 struct key_auth {
     struct key_name *names;
     size_t name_count;
-    bool in_header, in_query, hide_credentials, run_on_preflight;
+    bool in_header, in_query, in_body, hide_credentials, run_on_preflight;
     struct kg_slice challenge; /* WWW-Authenticate */
     char *text;                /* what all slices point into */
 };
@@ -61,6 +62,7 @@ static const struct kg_field config_fields[] = {
       .check = check_key_name },
     { .name = "key_in_header", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
     { .name = "key_in_query", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
+    { .name = "key_in_body", .type = KG_F_BOOLEAN, .required = true, .default_json = "false" },
     { .name = "hide_credentials", .type = KG_F_BOOLEAN, .required = true, .default_json = "false" },
     { .name = "run_on_preflight", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
     { .name = "realm", .type = KG_F_STRING, .check = kg_check_realm },
@@ -124,6 +126,7 @@ static void *compile(const json_t *json)
 
     config->in_header = json_is_true(json_object_get(json, "key_in_header"));
     config->in_query = json_is_true(json_object_get(json, "key_in_query"));
+    config->in_body = json_is_true(json_object_get(json, "key_in_body"));
     config->hide_credentials = json_is_true(json_object_get(json, "hide_credentials"));
     config->run_on_preflight = json_is_true(json_object_get(json, "run_on_preflight"));
     config->name_count = json_array_size(names);
@@ -151,13 +154,11 @@ static void release(void *compiled)
 
 /* ---- finding the key ---- */
 
-enum found { FOUND_NOTHING, FOUND_KEY, FOUND_SEVERAL };
-
 struct find {
-    enum found found;
+    enum kg_found found;
     const struct key_name *name; /* that decided */
     struct kg_slice value;
-    bool encoded; /* from the query: value is still percent-encoded */
+    enum kg_key_coding coding; /* of value */
 };
 
 /* What the head holds under one spelling. Hop-by-hop headers are not there: they end here by the sender's own
@@ -184,7 +185,7 @@ static bool find_in_header(const struct kg_head *head, const struct key_name *na
         count = look_for_header(head, name->dashed, &find->value);
     if (count == 0)
         return false;
-    find->found = count > 1 ? FOUND_SEVERAL : FOUND_KEY;
+    find->found = count > 1 ? KG_FOUND_SEVERAL : KG_FOUND_KEY;
     return true;
 }
 
@@ -193,16 +194,38 @@ static void find_in_query(struct kg_slice query, const struct key_name *name, st
     bool bare = false;
     int count = kg_query_find(query, name->name, &find->value, &bare);
 
-    find->encoded = true;
+    find->coding = KG_KEY_PERCENT;
     if (count > 1)
-        find->found = FOUND_SEVERAL;
+        find->found = KG_FOUND_SEVERAL;
     /* "?apikey" without '=' is there, but is no key: the next name's turn, as in Kong. */
-    else if (count == 1 && !bare)
-        find->found = FOUND_KEY;
+    else if (count == 1)
+        find->found = bare ? KG_FOUND_OTHER : KG_FOUND_KEY;
 }
 
-/* Name by name, header before query; what is found first decides, also when it is empty or twice there. */
-static struct find find_key(const struct key_auth *config, const struct kg_policy_request *request)
+/* Whether the body has to be read before anything can be said: it is asked for then. */
+static bool awaits_body(struct kg_policy_request *request)
+{
+    request->payload.wanted =
+        request->payload.obtainable && kg_key_body_of(request->head).kind != KG_KEY_BODY_OTHER;
+    return request->payload.wanted;
+}
+
+static void find_in_body(const struct kg_policy_request *request, struct find *find)
+{
+    struct kg_slice bytes = kg_slice_of(request->payload.ptr, request->payload.len);
+    struct kg_key_field field;
+
+    if (!request->payload.ptr)
+        return;
+    field = kg_key_body_find(kg_key_body_of(request->head), bytes, find->name->name);
+    find->found = field.found;
+    find->value = field.value;
+    find->coding = field.coding;
+}
+
+/* Name by name, header before query before body; what is found first decides, also when it is empty or twice
+ * there. */
+static struct find look(const struct key_auth *config, struct kg_policy_request *request)
 {
     for (size_t i = 0; i < config->name_count; i++) {
         struct find find = { .name = &config->names[i] };
@@ -210,10 +233,25 @@ static struct find find_key(const struct key_auth *config, const struct kg_polic
             return find;
         if (config->in_query && request->has_query)
             find_in_query(request->query, find.name, &find);
-        if (find.found != FOUND_NOTHING)
+        if (find.found == KG_FOUND_NOTHING && config->in_body) {
+            if (awaits_body(request))
+                return find;
+            find_in_body(request, &find);
+        }
+        if (find.found > KG_FOUND_OTHER)
             return find;
     }
-    return (struct find){ .found = FOUND_NOTHING };
+    return (struct find){ .found = KG_FOUND_NOTHING };
+}
+
+/* Nothing counts while the body is wanted, which also holds what is to be hidden wherever the key is. */
+static struct find find_key(const struct key_auth *config, struct kg_policy_request *request)
+{
+    struct find find = look(config, request);
+
+    if (find.found != KG_FOUND_NOTHING && config->in_body && config->hide_credentials)
+        awaits_body(request);
+    return find;
 }
 
 /* ---- hiding it ---- */
@@ -232,10 +270,12 @@ static bool same_header(struct kg_slice a, struct kg_slice b)
 }
 
 /*
- * Takes the deciding name out of headers, in both spellings (an upstream may fold them into one), and out of
- * the query, wherever the key was. False when the scratch space is too small: then nothing may go upstream.
+ * Takes the deciding name out of headers, in both spellings (an upstream may fold them into one), out of the
+ * query and, where keys are looked for in it, out of the body, wherever the key was. False when the scratch
+ * space is too small: then nothing may go upstream.
  */
-static bool hide(const struct key_name *name, struct kg_policy_request *request)
+static bool hide(const struct key_auth *config, const struct key_name *name,
+                 struct kg_policy_request *request)
 {
     struct kg_writer *scratch = request->scratch;
     struct kg_slice value;
@@ -247,6 +287,8 @@ static bool hide(const struct key_name *name, struct kg_policy_request *request)
         if (same_header(header->name, name->name))
             header->hop = true;
     }
+    if (config->in_body && request->payload.ptr)
+        kg_key_body_remove(kg_key_body_of(request->head), &request->payload, name->name);
     if (!request->has_query || kg_query_find(request->query, name->name, &value, &bare) == 0)
         return true;
     kg_query_remove(request->query, name->name, scratch);
@@ -275,14 +317,21 @@ static bool refuse(const struct key_auth *config, struct kg_policy_request *requ
     return false;
 }
 
+static bool decode(const struct find *find, struct kg_writer *out)
+{
+    return find->coding == KG_KEY_JSON ? kg_json_string_decode(find->value, out)
+                                       : kg_query_decode(find->value, out);
+}
+
 /* Whether the key was given at all (it may be empty); its MAC. False when the scratch space is too small. */
 static bool hash_key(const struct find *find, struct kg_policy_request *request, bool *empty, uint8_t mac[32])
 {
     /* Decoded behind what scratch holds, and wiped at once: the key itself is needed no longer than this. */
     const struct kg_writer *scratch = request->scratch;
     struct kg_writer decoded = kg_writer_of(scratch->buf + scratch->len, scratch->cap - scratch->len);
-    bool fits = !find->encoded || kg_query_decode(find->value, &decoded);
-    struct kg_slice key = find->encoded ? kg_writer_slice(&decoded) : find->value;
+    bool plain = find->coding == KG_KEY_PLAIN;
+    bool fits = plain || decode(find, &decoded);
+    struct kg_slice key = plain ? find->value : kg_writer_slice(&decoded);
 
     *empty = key.len == 0;
     kg_key_hasher_mac(request->hasher, key, mac);
@@ -315,20 +364,25 @@ static bool judge(const struct key_auth *config, struct kg_policy_request *reque
 static bool key_auth_access(const void *compiled, struct kg_policy_request *request)
 {
     const struct key_auth *config = compiled;
-    struct find find = find_key(config, request);
     bool preflight = request->head->method == KG_METHOD_OPTIONS && !config->run_on_preflight;
     bool empty = true;
     uint8_t mac[32];
 
-    /* Before the query is rewritten: find.value may point into it. */
-    if (find.found == FOUND_KEY && !preflight && !hash_key(&find, request, &empty, mac))
+    /* Nothing to find, nothing to hide: nor is a body waited for. */
+    if (preflight && !config->hide_credentials)
+        return true;
+    struct find find = find_key(config, request);
+    if (request->payload.wanted)
+        return false;
+    /* Before the query and the body are rewritten: find.value may point into them. */
+    if (find.found == KG_FOUND_KEY && !preflight && !hash_key(&find, request, &empty, mac))
         return kg_policy_fail(request);
     /* Also when the plugin leaves early or refuses: a key that was shown goes no further. */
-    if (find.found != FOUND_NOTHING && config->hide_credentials && !hide(find.name, request))
+    if (find.found != KG_FOUND_NOTHING && config->hide_credentials && !hide(config, find.name, request))
         return kg_policy_fail(request);
     if (preflight)
         return true;
-    if (find.found == FOUND_SEVERAL)
+    if (find.found == KG_FOUND_SEVERAL)
         return refuse(config, request, KG_REASON_SEVERAL_KEYS);
     if (empty)
         return refuse(config, request, KG_REASON_NO_KEY);

@@ -61,6 +61,19 @@ struct kg_policy_turns {
     size_t count;
 };
 
+/*
+ * The body that a request came with. It is there only for who asks for it, since until it is there the
+ * request waits: a policy sets `wanted` and has access() return false. All policies are then asked anew, once
+ * the body is there or is known to be too large.
+ */
+struct kg_payload {
+    bool obtainable; /* in: not there, but may be asked for */
+    bool wanted;     /* out: asked for */
+    bool changed;    /* out: what is there goes upstream instead of what came */
+    char *ptr;       /* in: decoded; NULL: not there */
+    size_t len;      /* in and out: a policy may change the bytes and make them fewer */
+};
+
 /* The request as policies see and change it. Lives as long as one pass over the plugins; slices that a policy
  * sets must live as long: static, of its config, of the snapshot, or in `scratch`. */
 struct kg_policy_request {
@@ -86,6 +99,7 @@ struct kg_policy_request {
     struct kg_slice query;
     bool has_query;
     struct kg_writer *scratch;
+    struct kg_payload payload;
     /* Out. */
     struct kg_principal principal;
     /* Whole header lines ("Name: value\r\n") for the request to the upstream, and for whatever answer the

@@ -59,6 +59,7 @@ void kg_client_touch(struct kg_client *client)
         client->request.pace.turn = KG_TURN_NONE;
         kg_client_arm(client, client->request.service->connect_timeout_ms);
         return;
+    case KG_CLIENT_COLLECT:
     case KG_CLIENT_RELAY:
         kg_pace_touch(client);
         return;
@@ -167,7 +168,8 @@ static void take_head(struct kg_client *client)
     struct kg_block *first = client->backlog.first;
     size_t len;
 
-    if (!find_head(client, kg_slice_of(first->data + first->start, kg_block_used(first)), &len)) {
+    const char *start = first->data + first->start;
+    if (!find_head(client, kg_slice_of(start, kg_block_used(first)), &len)) {
         if (client->eof) {
             close_client(client, false);
             return;
@@ -179,7 +181,7 @@ static void take_head(struct kg_client *client)
     if (len == 0)
         return;
     /* Consumed after it has been looked at: worker->head points into the block. */
-    kg_request_begin(client, len);
+    kg_request_begin(client, kg_slice_of(start, len));
     if (client->state == KG_CLIENT_CLOSED)
         return;
     kg_chain_consume(&client->backlog, &client->worker->ring.blocks, len);
@@ -244,7 +246,7 @@ static void head_bytes(struct kg_client *client, const struct kg_input *input)
     }
     if (len == 0)
         return;
-    kg_request_begin(client, len);
+    kg_request_begin(client, kg_slice_of(input->ptr, len));
     if (client->state == KG_CLIENT_CLOSED)
         return;
     size_t rest = input->len - len;
@@ -298,6 +300,7 @@ static const struct {
     [KG_CLIENT_PROXY_HEADER] = { kg_proxy_header_bytes, kg_client_abort },
     [KG_CLIENT_IDLE] = { head_bytes, kg_client_abort },
     [KG_CLIENT_HEAD] = { head_bytes, head_timeout },
+    [KG_CLIENT_COLLECT] = { kg_collect_bytes, kg_pace_expired },
     [KG_CLIENT_CONNECT] = { running_bytes, connect_timeout },
     [KG_CLIENT_RELAY] = { running_bytes, kg_pace_expired },
     [KG_CLIENT_TUNNEL] = { kg_tunnel_client_bytes, kg_tunnel_timeout },

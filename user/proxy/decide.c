@@ -120,13 +120,14 @@ static void ask_for_https(const struct kg_client *client, struct kg_decision *de
     decision->detail = kg_writer_slice(&location);
 }
 
-static bool policies_pass(struct kg_client *client, struct kg_decision *decision)
+static bool policies_pass(struct kg_client *client, const struct kg_payload *payload,
+                          struct kg_decision *decision)
 {
     struct kg_request *request = &client->request;
     struct kg_worker *worker = client->worker;
     struct kg_policy_request *policy = &decision->policy;
 
-    decision->scratch = kg_writer_of(worker->scratch, KG_QUERY_SCRATCH);
+    decision->scratch = kg_writer_of(worker->scratch, KG_QUERY_SCRATCH + worker->config->search_body);
     *policy = (struct kg_policy_request){
         .snapshot = request->snapshot,
         .route = request->route,
@@ -148,10 +149,16 @@ static bool policies_pass(struct kg_client *client, struct kg_decision *decision
         .query = decision->target.query,
         .has_query = decision->target.has_query,
         .scratch = &decision->scratch,
+        .payload = { .obtainable = !payload && kg_collect_may(client, &decision->framing) },
         .to_upstream = kg_writer_of(worker->to_upstream, KG_NOTES_UP),
         .to_client = kg_writer_of(worker->to_client, KG_NOTES_MAX),
     };
+    if (payload)
+        policy->payload = *payload;
     bool passed = kg_policies_run(policy);
+    decision->awaits_body = policy->payload.wanted;
+    if (decision->awaits_body)
+        return false;
     if (policy->to_upstream.overflow || policy->to_client.overflow)
         passed = kg_policy_fail(policy);
     request->consumer = policy->principal.consumer;
@@ -173,13 +180,25 @@ static void answer_for_policy(struct kg_decision *decision)
     decision->body_type = policy->body_type;
 }
 
+/* Of a body that was collected: nobody waits for a 100 to send it, and it may have become shorter. */
+static void announce_payload(struct kg_head *head, struct kg_decision *decision)
+{
+    for (size_t i = 0; i < head->count; i++)
+        head->headers[i].hop = head->headers[i].hop || head->headers[i].id == KG_H_EXPECT;
+    if (decision->policy.payload.changed && decision->framing.body == KG_BODY_LENGTH)
+        decision->framing.length = decision->policy.payload.len;
+}
+
 /* The head for the upstream, into a block. */
-static void build_head(struct kg_client *client, struct kg_decision *decision)
+static void build_head(struct kg_client *client, const struct kg_payload *payload,
+                       struct kg_decision *decision)
 {
     struct kg_request *request = &client->request;
     struct kg_worker *worker = client->worker;
 
-    if (decision->framing.body == KG_BODY_CHUNKED)
+    if (payload)
+        announce_payload(&worker->head, decision);
+    else if (decision->framing.body == KG_BODY_CHUNKED)
         kg_trailers_expect(worker, &request->trailers_up);
     request->head = kg_block_new(&worker->ring.blocks);
     struct kg_writer out = kg_writer_of(request->head->data, request->head->size);
@@ -192,15 +211,17 @@ static void build_head(struct kg_client *client, struct kg_decision *decision)
 }
 
 /* Policies, then the way to the upstream. */
-static void pass(struct kg_client *client, struct kg_decision *decision)
+static void pass(struct kg_client *client, const struct kg_payload *payload, struct kg_decision *decision)
 {
     const struct kg_request *request = &client->request;
 
-    if (!policies_pass(client, decision)) {
-        answer_for_policy(decision);
+    if (!policies_pass(client, payload, decision)) {
+        if (!decision->awaits_body)
+            answer_for_policy(decision);
         return;
     }
-    if (kg_request_is_too_large(client, decision->framing.length)) {
+    /* The length is 0 of a chunked body, some or all of which may be there. */
+    if (kg_request_is_too_large(client, decision->framing.length + request->body_bytes)) {
         refuse(decision, 413, KG_SLICE(""));
         return;
     }
@@ -215,7 +236,7 @@ static void pass(struct kg_client *client, struct kg_decision *decision)
                    : KG_SLICE("failure to get a peer from the ring-balancer"));
         return;
     }
-    build_head(client, decision);
+    build_head(client, payload, decision);
 }
 
 /* What the head asks for, and where it ends: 0, or the status to refuse it with, negated. */
@@ -236,7 +257,8 @@ static int understand(struct kg_head *head, struct kg_framing *framing, struct k
     return 0;
 }
 
-static void decide(struct kg_client *client, struct kg_slice sni, struct kg_decision *decision)
+static void decide(struct kg_client *client, struct kg_slice sni, const struct kg_payload *payload,
+                   struct kg_decision *decision)
 {
     struct kg_worker *worker = client->worker;
     struct kg_request *request = &client->request;
@@ -250,7 +272,8 @@ static void decide(struct kg_client *client, struct kg_slice sni, struct kg_deci
         return;
     }
     decision->path = kg_writer_slice(&path);
-    take_framing(client, &decision->framing, worker->head.method);
+    if (!payload)
+        take_framing(client, &decision->framing, worker->head.method);
     if (kg_trust_is_banned(client)) {
         decision->banned = true;
         decision->reason = KG_REASON_BANNED;
@@ -270,7 +293,7 @@ static void decide(struct kg_client *client, struct kg_slice sni, struct kg_deci
         ask_for_https(client, decision);
         return;
     }
-    pass(client, decision);
+    pass(client, payload, decision);
 }
 
 /* In the words of the style that the settings ask for. */
@@ -281,9 +304,10 @@ static void put_into_style(enum kg_error_style style, struct kg_decision *decisi
         kg_error_style_challenge(style, decision->reason, decision->detail, &decision->scratch);
 }
 
-void kg_decide(struct kg_client *client, struct kg_slice sni, struct kg_decision *decision)
+void kg_decide(struct kg_client *client, struct kg_slice sni, const struct kg_payload *payload,
+               struct kg_decision *decision)
 {
-    decide(client, sni, decision);
+    decide(client, sni, payload, decision);
     if (decision->status)
         put_into_style(client->worker->config->error_style, decision);
 }

@@ -222,7 +222,7 @@ bool kg_forward_request_head(struct kg_client *client, const struct kg_framing *
     put_request_id(request, kg_writer_slice(&policy->to_upstream), out);
     put_identity(policy, out);
     kg_put(out, kg_writer_slice(&policy->to_upstream));
-    if (request->trailers_up.pass)
+    if (framing->body == KG_BODY_CHUNKED)
         kg_trailer_announce(head, out);
     put_request_framing(request, framing, out);
     return !out->overflow;

@@ -5,7 +5,8 @@
  *
  * The life of a request, one direction; before a client's first one proxy_header.c and tls.c may have a word:
  *   client.c    bytes → head → request.c
- *   request.c   decide.c, then answer, or upstream.c
+ *   request.c   decide.c, then answer, or upstream.c; or first, when a policy wants to see the body:
+ *   collect.c   body bytes until they are all there or too many → request.c
  *   decide.c    trust.c, framing, route, policies, attempt.c, forward.c
  *   attempt.c   which endpoint (balance.c), and another one when that fails
  *   forward.c   the request head, and later the response head, made anew
@@ -109,14 +110,19 @@ struct kg_request {
     uint64_t started_ms, upstream_ms;
     uint64_t bytes_in, bytes_out;
     struct kg_pace pace;
-    uint64_t max_body;      /* what a policy allows; 0: see the settings */
-    struct kg_notes *notes; /* what policies add to the answer; NULL: nothing */
+    /* A body that is looked into. */
+    struct kg_block *waiting_head; /* the request's own, while its body is collected */
+    struct kg_chain ahead;         /* of the body: what goes upstream before whatever is still to come */
+    struct kg_block *last_chunk;   /* …and behind all of it, when there are trailers; else NULL */
+    uint64_t max_body;             /* what a policy allows; 0: see the settings */
+    struct kg_notes *notes;        /* what policies add to the answer; NULL: nothing */
 };
 
 enum kg_client_state {
     KG_CLIENT_PROXY_HEADER, /* awaits the header of the PROXY protocol */
     KG_CLIENT_IDLE,         /* between requests: nothing received of the next */
     KG_CLIENT_HEAD,         /* part of a head received */
+    KG_CLIENT_COLLECT,      /* a request waits for its body, which a policy wants to see */
     KG_CLIENT_CONNECT,      /* a request waits for its upstream connection */
     KG_CLIENT_RELAY,        /* request and answer are on their way */
     KG_CLIENT_TUNNEL,       /* switched by a 101: bytes both ways */
@@ -223,6 +229,7 @@ struct kg_worker {
     struct kg_head head;           /* scratch: the head being looked at */
     char *path, *scratch;          /* scratch for the normalised path and for policies */
     char *to_upstream, *to_client; /* scratch for the headers that policies add */
+    char *body;                    /* scratch for a body that they look into */
     struct kg_notes *spare_notes;
     bool rehearsal;                /* it only tells what would be */
     struct kg_policy_turns *turns; /* …and who would have had a turn */
@@ -322,6 +329,7 @@ struct kg_decision {
     unsigned status;                 /* to answer with; 0: on to the chosen endpoint with request->head */
     bool malformed;                  /* …what cannot be trusted to end where it seems to */
     bool banned;                     /* …because of its source */
+    bool awaits_body;                /* nothing is decided yet: a policy wants to see the body */
     bool by_policy;                  /* …by policy.answered */
     enum kg_reason reason;           /* …why */
     struct kg_slice message;         /* empty: an answer without a body, unless there is one below */
@@ -342,13 +350,16 @@ void kg_request_make_id(struct kg_client *client);
 /*
  * Decides, with no effect on anything but client->request and the worker's scratch and turns: nothing is
  * sent, counted or told to the guard. sni: the server name that the client asked for, lower case; may be
- * empty.
+ * empty. payload: NULL at first; then, when the decision awaits the body, what of it is there to be seen.
  */
-void kg_decide(struct kg_client *client, struct kg_slice sni, struct kg_decision *decision);
+void kg_decide(struct kg_client *client, struct kg_slice sni, const struct kg_payload *payload,
+               struct kg_decision *decision);
 
 /* request.c */
-/* A whole head is in worker->head: decides what becomes of it. */
-void kg_request_begin(struct kg_client *client, size_t head_len);
+/* A whole head, these bytes, is in worker->head: decides what becomes of it. */
+void kg_request_begin(struct kg_client *client, struct kg_slice head);
+/* The head is there once more, and so is the body, or it will not be: decides. */
+void kg_request_resume(struct kg_client *client, const struct kg_payload *payload);
 /* Answers on our own behalf; the request ends with it. www_authenticate may be empty. */
 void kg_request_answer(struct kg_client *client, unsigned status, struct kg_slice message,
                        struct kg_slice www_authenticate);
@@ -399,6 +410,18 @@ bool kg_forward_interim_head(struct kg_client *client, struct kg_writer *out);
 void kg_upstream_path(struct kg_slice service_path, struct kg_slice path, size_t prefix_len, bool strip,
                       struct kg_writer *out);
 
+/* collect.c */
+/* Whether the body may be small enough to be looked into. */
+bool kg_collect_may(const struct kg_client *client, const struct kg_framing *framing);
+/* The decision about this head, which is also in worker->head, waits for the body. */
+void kg_collect_begin(struct kg_client *client, struct kg_slice head);
+void kg_collect_bytes(struct kg_client *client, const struct kg_input *input);
+/* What of the body waits in the backlog is collected; when that is enough the request goes on. */
+void kg_collect_pump(struct kg_client *client);
+/* Makes what was collected, as policies have left it, ready to go upstream. */
+void kg_collect_settle(struct kg_client *client, const struct kg_payload *payload);
+void kg_collect_drop(struct kg_client *client);
+
 /* attempt.c */
 /* Chooses the first endpoint, while worker->head still holds the request. False when there is none. */
 bool kg_attempt_choose(struct kg_client *client, const struct kg_policy_request *policy,
@@ -425,6 +448,15 @@ void kg_upstream_close_idle(struct kg_worker *worker);
 /* Offers received bytes to the running request's body: how many it took. input is NULL for bytes of the
  * backlog. */
 size_t kg_relay_request_body(struct kg_client *client, char *ptr, size_t len, const struct kg_input *input);
+/* Some bytes of a chunked body. */
+struct kg_decoded {
+    size_t data, used;     /* the first `data` bytes are the body's now; `used` ones were taken */
+    struct kg_block *last; /* what to write in place of the last chunk, which has come; NULL: nothing else */
+};
+/* Decodes them in place; false when the request was refused for them. as_chunks: what `last` goes behind is a
+ * chunk whose CRLF is still owed. */
+bool kg_relay_decode(struct kg_client *client, char *ptr, size_t len, bool as_chunks,
+                     struct kg_decoded *decoded);
 /* Moves what waits in the backlog on, and asks for more when there is room. */
 void kg_relay_pump(struct kg_client *client);
 /* Response body bytes: false when the response is broken. *used says how many belonged to it. */

@@ -10,6 +10,8 @@ static enum kg_turn whose_turn(const struct kg_client *client)
 {
     const struct kg_upstream *upstream = client->request.upstream;
 
+    if (client->state == KG_CLIENT_COLLECT)
+        return KG_TURN_SENDS;
     if (!upstream || kg_sock_pending(&client->sock) > 0)
         return KG_TURN_READS;
     if (kg_sock_pending(&upstream->sock) > 0)

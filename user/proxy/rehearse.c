@@ -100,6 +100,15 @@ static void tell_decision(const struct kg_rehearsal *rehearsal, struct kg_rehear
         result->upstream_head = kg_slice_of(request->head->data, request->head->end);
 }
 
+/* What policies would be shown of it. */
+static struct kg_payload payload_of(const struct kg_worker *worker, struct kg_slice body)
+{
+    if (body.len == 0 || body.len > worker->config->search_body)
+        return (struct kg_payload){ 0 };
+    memcpy(worker->body, body.ptr, body.len);
+    return (struct kg_payload){ .ptr = worker->body, .len = body.len };
+}
+
 void kg_rehearse(struct kg_rehearsal *rehearsal, struct kg_snapshot *snapshot,
                  const struct kg_rehearsed_request *request, struct kg_rehearsed *result)
 {
@@ -130,7 +139,12 @@ void kg_rehearse(struct kg_rehearsal *rehearsal, struct kg_snapshot *snapshot,
     kg_request_open(client);
     tell_sender(client, result);
     learn_ban(worker, request, &result->address);
-    kg_decide(client, request->sni, &rehearsal->decision);
+    kg_decide(client, request->sni, NULL, &rehearsal->decision);
+    if (rehearsal->decision.awaits_body) {
+        struct kg_payload payload = payload_of(worker, request->body);
+
+        kg_decide(client, request->sni, &payload, &rehearsal->decision);
+    }
     /* Others choose by how many requests are on their way, and this one is not. */
     kg_balance_leave(&client->request.choice);
     tell_decision(rehearsal, result);

@@ -18,6 +18,7 @@ void kg_rehearsal_free(struct kg_rehearsal *rehearsal);
 /* The request, and the connection that it comes by. */
 struct kg_rehearsed_request {
     struct kg_slice head; /* as the client sends it, all of it */
+    struct kg_slice body; /* decoded; empty: none is known */
     bool too_long;        /* …but for what was too much of it to be kept */
     struct kg_addr peer;
     uint16_t port; /* of ours */

@@ -65,30 +65,42 @@ static void refuse_large_body(struct kg_client *client)
                           KG_SLICE(""));
 }
 
+bool kg_relay_decode(struct kg_client *client, char *ptr, size_t len, bool as_chunks,
+                     struct kg_decoded *decoded)
+{
+    struct kg_request *request = &client->request;
+    const char *why;
+
+    *decoded = (struct kg_decoded){ 0 };
+    if (kg_chunked_decode(&request->chunked, ptr, len, &decoded->data, &decoded->used, &why)) {
+        refuse_body(client);
+        return false;
+    }
+    request->body_bytes += decoded->data;
+    if (kg_request_is_too_large(client, request->body_bytes)) {
+        refuse_large_body(client);
+        return false;
+    }
+    if (!kg_trailers_take(client->worker, &request->trailers_up, &request->chunked,
+                          section_of(&request->chunked, ptr, decoded->used), as_chunks && decoded->data > 0,
+                          &decoded->last)) {
+        refuse_body(client);
+        return false;
+    }
+    request->body_done = request->chunked.done;
+    return true;
+}
+
 static size_t relay_chunks(struct kg_client *client, char *ptr, size_t len, const struct kg_input *input)
 {
     struct kg_request *request = &client->request;
-    size_t data, used;
-    struct kg_block *last;
-    const char *why;
+    struct kg_decoded decoded;
 
-    if (kg_chunked_decode(&request->chunked, ptr, len, &data, &used, &why)) {
-        refuse_body(client);
+    if (!kg_relay_decode(client, ptr, len, true, &decoded))
         return len;
-    }
-    request->body_bytes += data;
-    if (kg_request_is_too_large(client, request->body_bytes)) {
-        refuse_large_body(client);
-        return len;
-    }
-    if (!kg_trailers_take(client->worker, &request->trailers_up, &request->chunked,
-                          section_of(&request->chunked, ptr, used), data > 0, &last)) {
-        refuse_body(client);
-        return len;
-    }
-    request->body_done = request->chunked.done;
-    write_chunk(&request->upstream->sock, kg_slice_of(ptr, data), input, request->body_done, last);
-    return used;
+    write_chunk(&request->upstream->sock, kg_slice_of(ptr, decoded.data), input, request->body_done,
+                decoded.last);
+    return decoded.used;
 }
 
 static size_t relay_length(struct kg_client *client, char *ptr, size_t len, const struct kg_input *input)
@@ -114,7 +126,8 @@ size_t kg_relay_request_body(struct kg_client *client, char *ptr, size_t len, co
 {
     struct kg_request *request = &client->request;
 
-    if (len == 0 || request->body_done || request->answered || !upstream_ready(request))
+    if (len == 0 || request->body_done || request->answered || request->ahead.first ||
+        !upstream_ready(request))
         return 0;
     request->body_touched = true;
     request->expects = false;
@@ -126,6 +139,20 @@ size_t kg_relay_request_body(struct kg_client *client, char *ptr, size_t len, co
     kg_sock_flush(&request->upstream->sock);
     kg_client_touch(client);
     return used;
+}
+
+/* What was collected before the request was decided about. */
+static void send_ahead(struct kg_client *client)
+{
+    struct kg_request *request = &client->request;
+
+    if (!request->ahead.first || request->answered || !upstream_ready(request))
+        return;
+    request->body_touched = true;
+    while (request->ahead.first && kg_sock_can_write(&request->upstream->sock))
+        kg_sock_write_block(&request->upstream->sock, kg_chain_take(&request->ahead));
+    kg_sock_flush(&request->upstream->sock);
+    kg_client_touch(client);
 }
 
 /* False when the client is closed. */
@@ -149,7 +176,14 @@ void kg_relay_pump(struct kg_client *client)
     struct kg_request *request = &client->request;
     bool running = client->state == KG_CLIENT_CONNECT || client->state == KG_CLIENT_RELAY;
 
-    if (!running || !drain_backlog(client))
+    if (client->state == KG_CLIENT_COLLECT) {
+        kg_collect_pump(client);
+        return;
+    }
+    if (!running)
+        return;
+    send_ahead(client);
+    if (!drain_backlog(client))
         return;
     if (request->body_done || request->answered) {
         if (client->backlog.bytes > KG_BACKLOG_MAX)

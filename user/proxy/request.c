@@ -227,26 +227,55 @@ static void answer_decided(struct kg_client *client, const struct kg_decision *d
                        decision->detail);
 }
 
-void kg_request_begin(struct kg_client *client, size_t head_len)
+/* sni: room for what the decision may point to. */
+static void decide(struct kg_client *client, const struct kg_payload *payload, char sni[256],
+                   struct kg_decision *decision)
+{
+    struct kg_slice server_name = KG_SLICE("");
+
+    if (client->tls)
+        server_name = kg_slice_of(sni, kg_sock_server_name(&client->sock, sni));
+    kg_decide(client, server_name, payload, decision);
+}
+
+static void act(struct kg_client *client, const struct kg_decision *decision)
+{
+    const struct kg_policy_request *policy = &decision->policy;
+
+    if (policy->principal.key)
+        kg_key_uses_note(&client->worker->key_uses, policy->principal.key, client->worker->now_wall);
+    if (policy->has_signal)
+        kg_request_signal(client, policy->signal);
+    if (decision->malformed)
+        kg_request_refuse(client, decision->status);
+    else if (decision->status)
+        answer_decided(client, decision);
+    else
+        kg_upstream_start(client);
+}
+
+void kg_request_begin(struct kg_client *client, struct kg_slice head)
 {
     struct kg_decision decision;
     char sni[256];
-    struct kg_slice server_name = KG_SLICE("");
 
-    begin(client, head_len);
-    if (client->tls)
-        server_name = kg_slice_of(sni, kg_sock_server_name(&client->sock, sni));
-    kg_decide(client, server_name, &decision);
-    if (decision.policy.principal.key)
-        kg_key_uses_note(&client->worker->key_uses, decision.policy.principal.key, client->worker->now_wall);
-    if (decision.policy.has_signal)
-        kg_request_signal(client, decision.policy.signal);
-    if (decision.malformed)
-        kg_request_refuse(client, decision.status);
-    else if (decision.status)
-        answer_decided(client, &decision);
+    begin(client, head.len);
+    decide(client, NULL, sni, &decision);
+    if (decision.awaits_body)
+        kg_collect_begin(client, head);
     else
-        kg_upstream_start(client);
+        act(client, &decision);
+}
+
+void kg_request_resume(struct kg_client *client, const struct kg_payload *payload)
+{
+    struct kg_decision decision;
+    char sni[256];
+
+    decide(client, payload, sni, &decision);
+    if (decision.status == 0)
+        kg_collect_settle(client, &decision.policy.payload);
+    act(client, &decision);
 }
 
 static void count_status(struct kg_usage *usage, unsigned status)
@@ -301,6 +330,7 @@ void kg_request_end(struct kg_client *client)
     kg_trailers_drop(client->worker, &request->trailers_up);
     kg_trailers_drop(client->worker, &request->trailers_down);
     kg_notes_drop(client);
+    kg_collect_drop(client);
     account(client);
     if (request->snapshot)
         kg_snapshot_release(request->snapshot, client->worker->index);

@@ -218,7 +218,8 @@ static void finish_response(struct kg_upstream *upstream, bool leftover)
     kg_attempt_done(client);
     if (!upstream->reused)
         kg_upstream_remember(upstream);
-    kg_upstream_release(upstream, upstream->keep_alive && !leftover && client->request.body_done);
+    kg_upstream_release(upstream, upstream->keep_alive && !leftover && client->request.body_done &&
+                                      !client->request.ahead.first);
     kg_client_answered(client);
 }
 
@@ -448,7 +449,7 @@ static void sent(struct kg_sock *sock)
     kg_client_touch(upstream->client);
     if (upstream->state == KG_UPSTREAM_TUNNEL)
         kg_tunnel_pump(upstream->client);
-    else if (!upstream->client->request.body_done)
+    else if (!upstream->client->request.body_done || upstream->client->request.ahead.first)
         kg_relay_pump(upstream->client);
 }
 

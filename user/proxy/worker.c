@@ -178,7 +178,8 @@ void kg_worker_ready(struct kg_worker *worker)
     worker->regex = kg_regex_scratch_new();
     kg_rotations_init(&worker->rotations, worker->index);
     worker->path = kg_calloc(1, KG_PATH_SCRATCH);
-    worker->scratch = kg_calloc(1, KG_QUERY_SCRATCH);
+    worker->scratch = kg_calloc(1, KG_QUERY_SCRATCH + worker->config->search_body);
+    worker->body = kg_calloc(1, worker->config->search_body + 1);
     worker->to_upstream = kg_calloc(1, KG_NOTES_UP);
     worker->to_client = kg_calloc(1, KG_NOTES_MAX);
 }
@@ -191,6 +192,7 @@ void kg_worker_forget(struct kg_worker *worker)
     kg_rotations_free(&worker->rotations);
     free(worker->path);
     free(worker->scratch);
+    free(worker->body);
     free(worker->to_upstream);
     free(worker->to_client);
     kg_notes_free_spare(worker);

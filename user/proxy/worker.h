@@ -38,6 +38,7 @@ struct kg_proxy_config {
     uint32_t keepalive_timeout_ms;         /* an idle client connection */
     uint32_t keepalive_requests;           /* for each client connection; 0 = no limit */
     uint64_t max_body;                     /* bytes of a request's body; 0 = no limit */
+    uint32_t search_body;                  /* bytes of the largest body that policies may see; 0: none */
     uint32_t body_timeout_ms;              /* a client that owes body bytes and sends none */
     uint32_t send_timeout_ms;              /* a client that takes nothing of its answer */
     uint32_t min_body_rate, min_read_rate; /* bytes a second; 0 = any */

@@ -429,8 +429,9 @@ static json_t *apply(const char *config, json_t **problem)
 static void the_config_has_kongs_defaults(void **state)
 {
     json_t *problem, *plugin = apply("{}", &problem);
-    json_t *expected = json_pack("{s[s] sb sb sb sb sn}", "key_names", "apikey", "key_in_header", 1,
-                                 "key_in_query", 1, "hide_credentials", 0, "run_on_preflight", 1, "realm");
+    json_t *expected =
+        json_pack("{s[s] sb sb sb sb sb sn}", "key_names", "apikey", "key_in_header", 1, "key_in_query", 1,
+                  "key_in_body", 0, "hide_credentials", 0, "run_on_preflight", 1, "realm");
 
     assert_non_null(plugin);
     assert_true(json_equal(json_object_get(plugin, "config"), expected));
@@ -455,7 +456,7 @@ static void a_wrong_config_is_refused(void **state)
                    "bad header name 'no good', allowed characters are A-Z, a-z, 0-9, '_', and '-'");
     expect_refused("{\"key_names\":\"apikey\"}", "key_names");
     expect_refused("{\"anonymous\":\"x\"}", "unknown field");
-    expect_refused("{\"key_in_body\":false}", "unknown field");
+    expect_refused("{\"key_in_body\":\"yes\"}", "expected a boolean");
     expect_refused("{\"key_in_header\":\"yes\"}", "expected a boolean");
     expect_refused("{\"realm\":\"a\\r\\nSet-Cookie: b\"}", "control characters are not allowed");
 }
