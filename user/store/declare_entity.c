@@ -212,54 +212,66 @@ static bool has_failed(const struct kg_declaring *d, const struct kg_entity *tar
     return json_object_get(json_object_get(d->failed, target->name), ref) != NULL;
 }
 
+/* What a reference says: "x", {id: x} or {name: x}. */
+struct reference {
+    const char *text; /* NULL: it is something else, which the schema refuses */
+    bool no_id, no_name;
+};
+
+static bool find_id(struct kg_declaring *d, const struct kg_entity *target, const char *ref,
+                    char id[KG_UUID_TEXT])
+{
+    if (!kg_uuid_valid(kg_slice_str(ref)))
+        return false;
+    for (size_t i = 0; i < KG_UUID_TEXT - 1; i++)
+        id[i] = kg_lower(ref[i]);
+    return kg_declare_stays(d, target, id);
+}
+
 /* The id of what a reference names. False after an error; the id is then none, but looks like one. */
 static bool resolve(struct kg_declaring *d, struct kg_declared *declared,
-                    const struct kg_declare_where *where, const struct kg_field *field, const char *ref,
-                    char id[KG_UUID_TEXT])
+                    const struct kg_declare_where *where, const struct kg_field *field,
+                    const struct reference *ref, char id[KG_UUID_TEXT])
 {
     const struct kg_entity *target = &kg_entities[field->reference];
 
     snprintf(id, KG_UUID_TEXT, "%s", NO_ID);
-    if (has_failed(d, target, ref)) {
+    if (has_failed(d, target, ref->text)) {
         declared->broken = true;
         return true;
     }
-    if (kg_uuid_valid(kg_slice_str(ref)))
-        for (size_t i = 0; i < KG_UUID_TEXT - 1; i++)
-            id[i] = kg_lower(ref[i]);
-    if (kg_uuid_valid(kg_slice_str(ref)) && kg_declare_stays(d, target, id))
+    if (!ref->no_id && find_id(d, target, ref->text, id))
         return true;
-    if (find_named(d, target, ref, id) && kg_declare_stays(d, target, id))
+    if (!ref->no_name && find_named(d, target, ref->text, id) && kg_declare_stays(d, target, id))
         return true;
-    kg_declare_error(d, where, "invalid reference '%s: %s' (no such entry in '%s')", field->name, ref,
+    kg_declare_error(d, where, "invalid reference '%s: %s' (no such entry in '%s')", field->name, ref->text,
                      target->name);
     snprintf(id, KG_UUID_TEXT, "%s", NO_ID);
     return false;
 }
 
-/* The text in a reference: "x", {id: x} or {name: x}. NULL for something else, which the schema refuses. */
-static const char *ref_of(const struct kg_field *field, const json_t *value)
+static struct reference reference_in(const struct kg_field *field, const json_t *value)
 {
     const char *key = kg_entities[field->reference].endpoint_key;
-    const json_t *name = json_object_get(value, "id");
+    const json_t *id = json_object_get(value, "id"), *name = key ? json_object_get(value, key) : NULL;
 
-    if (!name && key)
-        name = json_object_get(value, key);
-    return json_string_value(json_is_string(value) ? value : name);
+    if (json_is_string(value))
+        return (struct reference){ .text = json_string_value(value) };
+    return (struct reference){ json_string_value(id ? id : name), .no_id = !id, .no_name = id };
 }
 
 static bool resolve_one(struct kg_declaring *d, struct kg_declared *declared,
                         const struct kg_declare_where *where, const struct kg_field *field, json_t *input)
 {
     struct kg_declare_where at = *where;
-    const char *ref = ref_of(field, json_object_get(input, field->name));
+    const struct reference ref = reference_in(field, json_object_get(input, field->name));
     char id[KG_UUID_TEXT];
 
-    if (!ref)
+    if (!ref.text)
         return true;
     at.node = node_of(where, field->name);
     at.field = field->name;
-    bool good = resolve(d, declared, &at, field, ref, id);
+    bool good = resolve(d, declared, &at, field, &ref, id);
 
     json_object_set_new(input, field->name, json_pack("{s:s}", "id", id));
     return good;
@@ -278,11 +290,11 @@ static bool resolve_set(struct kg_declaring *d, struct kg_declared *declared,
     at.field = field->name;
     json_array_foreach(json_is_array(set) ? set : NULL, i, value)
     {
-        const char *ref = ref_of(field, value);
+        const struct reference ref = reference_in(field, value);
 
-        if (!ref)
+        if (!ref.text)
             continue;
-        good = resolve(d, declared, &at, field, ref, id) && good;
+        good = resolve(d, declared, &at, field, &ref, id) && good;
         json_array_set_new(set, i, json_string(id));
     }
     return good;

@@ -110,10 +110,12 @@ static json_t *reference_of(struct dump *dump, const struct kg_field *field, con
         name = json_incref(json_object_get(row, named->name));
         json_decref(row);
     }
-    if (json_is_string(name))
-        return name;
-    json_decref(name);
-    return json_incref(id);
+    if (!json_is_string(name)) {
+        json_decref(name);
+        return json_incref(id);
+    }
+    /* One that looks like an id would be taken for that. */
+    return kg_uuid_valid(kg_json_text(name)) ? json_pack("{s:o}", named->name, name) : name;
 }
 
 static bool is_shown(struct dump *dump, const struct kg_entity *entity, const struct kg_field *field,

@@ -3,6 +3,7 @@
 #include "store_test.h"
 
 #include "base/mem.h"
+#include "policy/policy.h"
 #include "store/declare.h"
 
 #include <stdio.h>
@@ -263,10 +264,56 @@ static void a_file_may_hold_more_values_than_one_entity(void **state)
     free(text);
 }
 
+/* What it prints changes nothing when it is synced. */
+static void assert_dump_is_stable(struct kg_store *store)
+{
+    const struct kg_dump_options options = { .select_tags = NULL };
+    struct kg_error err = { "" };
+    char *text = NULL;
+    size_t len = 0;
+
+    assert_int_equal(kg_declare_dump(store, &options, &text, &len, &err), 0);
+    sync_file(store, text, 0, 0, 0);
+    free(text);
+}
+
+static void owner_of(struct kg_store *store, const char *route, char id[64])
+{
+    json_t *object = kg_store_find(store, KG_ROUTES, kg_slice_str(route));
+
+    snprintf(id, 64, "%s", json_string_value(json_object_get(json_object_get(object, "service"), "id")));
+    json_decref(object);
+}
+
+static void a_name_that_looks_like_an_id_is_told_from_that_id(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    char id[64];
+
+    sync_file(store,
+              HEAD "services: [{id: " ID_A ", name: " ID_B ", host: h}, {id: " ID_B ", name: b, host: h}]\n"
+                   "routes: [{name: r1, paths: [/1], service: {name: " ID_B "}},"
+                   " {name: r2, paths: [/2], service: {id: " ID_B "}}, {name: r3, paths: [/3], service: " ID_B
+                   "}]\n"
+                   "plugins: [{name: key-auth, service: {name: " ID_B "}, route: r2}]\n",
+              6, 0, 0);
+    owner_of(store, "r1", id);
+    assert_string_equal(id, ID_A);
+    owner_of(store, "r2", id);
+    assert_string_equal(id, ID_B);
+    owner_of(store, "r3", id);
+    assert_string_equal(id, ID_B);
+    assert_dump_is_stable(store);
+    assert_error(store, HEAD "routes: [{paths: [/], service: {id: web}}]\nservices: [{name: web, host: h}]\n",
+                 2, 32, "invalid reference 'service: web' (no such entry in 'services')");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_file_may_hold_more_values_than_one_entity, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(a_name_that_looks_like_an_id_is_told_from_that_id, set_up_open,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(ids_of_named_entities_are_kongs, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(an_entity_made_before_keeps_its_id, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(a_dry_run_counts_and_changes_nothing, set_up_open, tear_down),
@@ -286,5 +333,6 @@ int main(void)
                                         tear_down),
     };
 
+    kg_policies_register();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
