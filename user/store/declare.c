@@ -107,11 +107,22 @@ static bool is_same(struct kg_declaring *d, const struct kg_entity *entity, cons
     return true;
 }
 
+/* Of what is unique only together: the one that may be anything for a while. A reference must lead somewhere.
+ */
+static const char *movable(const struct kg_entity *entity)
+{
+    size_t i = 0;
+
+    while (kg_entity_field(entity, entity->unique_together[i])->type == KG_F_FOREIGN)
+        i++;
+    return entity->unique_together[i];
+}
+
 /* Takes a value away from a stored entity that will get another one later in this sync, or will be gone. */
 static bool evict(struct kg_declaring *d, const struct kg_entity *entity, const struct kg_field *field,
                   const char *id)
 {
-    const char *name = field ? field->name : entity->unique_together[0];
+    const char *name = field ? field->name : movable(entity);
     json_t *row = kg_rows_get(d, entity, id), *values = json_object_get(d->evicted, id);
     char column[80];
 
