@@ -63,11 +63,12 @@ static int64_t end_of(struct kg_declaring *d, const struct kg_entity *entity, co
                       int64_t before)
 {
     const struct kg_field *field = kg_table_lifetime(entity);
-    int64_t ttl = field ? json_integer_value(json_object_get(whole, field->name)) : 0, expires;
+    json_int_t ttl = field ? json_integer_value(json_object_get(whole, field->name)) : 0, expires;
 
     if (ttl <= 0)
         return 0;
-    expires = json_integer_value(json_object_get(whole, "created_at")) + ttl;
+    if (__builtin_add_overflow(json_integer_value(json_object_get(whole, "created_at")), ttl, &expires))
+        expires = INT64_MAX;
     return before > 0 && expires - before >= -1 && expires - before <= 1 ? before : expires;
 }
 

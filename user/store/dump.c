@@ -148,17 +148,24 @@ static void put_field(struct dump *dump, const struct kg_entity *entity, const s
     json_decref(value);
 }
 
-/* The whole lifetime instead of what is left of it, so that the file says the same tomorrow. */
+/*
+ * The whole lifetime instead of what is left of it, so that the file says the same tomorrow. Where that
+ * passes what a file may say, the creation is moved, so that the end is the same.
+ */
 static void whole_lifetime(struct dump *dump, const struct kg_entity *entity, json_t *row)
 {
     const struct kg_field *field = kg_table_lifetime(entity);
-    int64_t expires;
+    int64_t expires, whole, made = json_integer_value(json_object_get(row, "created_at"));
 
     if (!field || !kg_json_given(row, field->name))
         return;
     expires = kg_rows_expiry(&dump->d, entity, json_string_value(json_object_get(row, "id")));
-    json_object_set_new(row, field->name,
-                        json_integer(expires - json_integer_value(json_object_get(row, "created_at"))));
+    whole = expires - made;
+    if (whole < 1 || whole > field->max) {
+        whole = whole < 1 ? 1 : field->max;
+        json_object_set_new(row, "created_at", json_integer(expires - whole));
+    }
+    json_object_set_new(row, field->name, json_integer(whole));
 }
 
 static void put_children(struct dump *dump, const struct kg_entity *parent, const json_t *row, size_t depth);

@@ -308,12 +308,73 @@ static void a_name_that_looks_like_an_id_is_told_from_that_id(void **state)
                  2, 32, "invalid reference 'service: web' (no such entry in 'services')");
 }
 
+static void what_is_unique_together_may_go_to_another_id(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+
+    sync_file(store,
+              HEAD "consumers: [{username: a, acls: [{group: g}]}]\n"
+                   "upstreams: [{name: u, targets: [{target: \"h:1\"}]}]\nplugins: [{name: key-auth}]\n",
+              5, 0, 0);
+    sync_file(store,
+              HEAD "consumers: [{username: a, acls: [{group: g, id: " ID_A "}]}]\n"
+                   "upstreams: [{name: u, targets: [{target: \"h:1\", id: " ID_A "}]}]\n"
+                   "plugins: [{name: key-auth, id: " ID_A "}]\n",
+              3, 0, 3);
+    assert_true(is_there(store, KG_ACLS, ID_A));
+}
+
+/* In the bounds of a ttl, whenever the key says that it was made. */
+static void a_dump_of_a_lifetime_can_be_synced(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    const struct kg_dump_options options = { .select_tags = NULL };
+    struct kg_error err = { "" };
+    struct kg_declare_result result;
+    char *text = NULL;
+    size_t len = 0;
+
+    assert_int_equal(put(store, KG_CONSUMERS, "{\"id\":\"" ID_A "\",\"username\":\"a\"}", NULL), 0);
+    assert_int_equal(put(store, KG_KEYAUTH_CREDENTIALS,
+                         "{\"id\":\"" ID_A "\",\"consumer\":{\"id\":\"" ID_A
+                         "\"},\"key\":\"first-first-first\","
+                         "\"ttl\":500,\"created_at\":9223372036854774000}",
+                         NULL),
+                     0);
+    assert_int_equal(put(store, KG_KEYAUTH_CREDENTIALS,
+                         "{\"id\":\"" ID_B "\",\"consumer\":{\"id\":\"" ID_A
+                         "\"},\"key\":\"other-other-other\","
+                         "\"ttl\":500,\"created_at\":1}",
+                         NULL),
+                     0);
+    assert_int_equal(kg_declare_dump(store, &options, &text, &len, &err), 0);
+    assert_int_equal(run_file(store, text, false, &result), 0);
+    kg_declare_free(&result);
+    free(text);
+    assert_true(is_there(store, KG_KEYAUTH_CREDENTIALS, ID_A) &&
+                is_there(store, KG_KEYAUTH_CREDENTIALS, ID_B));
+    assert_dump_is_stable(store);
+}
+
+static void a_moment_far_away_does_not_overflow(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    const char *text = HEAD "consumers: [{username: a, keyauth_credentials: [{key: far-far-far-far-far, "
+                            "ttl: 100000000, created_at: 9223372036854774000}]}]\n";
+
+    sync_file(store, text, 2, 0, 0);
+    sync_file(store, text, 0, 0, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_file_may_hold_more_values_than_one_entity, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(a_name_that_looks_like_an_id_is_told_from_that_id, set_up_open,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(what_is_unique_together_may_go_to_another_id, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(a_dump_of_a_lifetime_can_be_synced, set_up_open, tear_down),
+        cmocka_unit_test_setup_teardown(a_moment_far_away_does_not_overflow, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(ids_of_named_entities_are_kongs, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(an_entity_made_before_keeps_its_id, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(a_dry_run_counts_and_changes_nothing, set_up_open, tear_down),
