@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "admin/call.h"
 
+#include "base/base64.h"
 #include "http/uri.h"
 
 #include <errno.h>
@@ -12,23 +13,13 @@
  */
 #define OFFSET_MAX 32
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
 static void encode_offset(int64_t after, char out[OFFSET_MAX])
 {
     char digits[24];
     int len = snprintf(digits, sizeof(digits), "%lld", (long long)after);
     struct kg_writer w = kg_writer_of(out, OFFSET_MAX - 1);
 
-    for (int i = 0; i < len; i += 3) {
-        unsigned bits = (unsigned)digits[i] << 16;
-        int chars = len - i >= 3 ? 4 : len - i + 1;
-
-        bits |= i + 1 < len ? (unsigned)digits[i + 1] << 8 : 0;
-        bits |= i + 2 < len ? (unsigned)digits[i + 2] : 0;
-        for (int k = 0; k < chars; k++)
-            kg_put_char(&w, alphabet[bits >> (18 - 6 * k) & 63]);
-    }
+    kg_put_base64url(&w, kg_slice_of(digits, (size_t)len));
     out[w.len] = '\0';
 }
 
@@ -37,22 +28,9 @@ static bool decode_offset(struct kg_slice text, int64_t *after)
 {
     char digits[24];
     struct kg_writer w = kg_writer_of(digits, sizeof(digits));
-    unsigned bits = 0, count = 0;
     uint64_t value;
 
-    for (size_t i = 0; i < text.len; i++) {
-        const char *at = text.ptr[i] ? strchr(alphabet, text.ptr[i]) : NULL;
-
-        if (!at)
-            return false;
-        bits = (bits << 6 | (unsigned)(at - alphabet)) & 0xffffff;
-        count += 6;
-        if (count < 8)
-            continue;
-        count -= 8;
-        kg_put_char(&w, (char)(bits >> count & 0xff));
-    }
-    if (w.overflow || kg_slice_u64(kg_writer_slice(&w), &value) < 0 || value > INT64_MAX)
+    if (!kg_base64url_decode(text, &w) || kg_slice_u64(kg_writer_slice(&w), &value) < 0 || value > INT64_MAX)
         return false;
     *after = (int64_t)value;
     return true;
