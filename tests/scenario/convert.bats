@@ -30,8 +30,25 @@ teardown()
     show_log
 }
 
-# converts STATUS [FLAG...]: the file on standard input, with #END behind it, is converted with this status: to $T/out, what is
-# said to $T/said.
+# is_valid FILE: the daemon would take it, if it has all the plugins in it; variables are set to what a key may be.
+is_valid()
+{
+    local name
+    [[ -s $1 ]] || return 0
+    if ! jq -e --argjson known "$(admin / | jq '.plugins.available_on_server | keys')" \
+        '[.. | objects | .plugins? // [] | .[].name] - $known == []' "$1" >/dev/null; then
+        return 0
+    fi
+    (
+        for name in $(grep -o 'DECK_[A-Za-z0-9_]*' "$1" | sort -u); do
+            [[ -v $name ]] || export "$name=value-of-$name"
+        done
+        kctl validate "$1"
+    )
+}
+
+# converts STATUS [FLAG...]: the file on standard input, with #END behind it, is converted with this status: to $T/out, which the
+# daemon would take; what is said to $T/said.
 converts()
 {
     local seen=0
@@ -42,6 +59,7 @@ converts()
         cat "$T/said"
         return 1
     }
+    is_valid "$T/out"
 }
 
 # says SENTENCE: it is on a line of its own, behind the file's name and a place in it.
@@ -288,6 +306,8 @@ consumers:
   - {username: bob, labels: {team: "a,b"}, plugins: {basic-auth: {username: b, password: topsecret}}}
 ssls:
   - {id: cert1, sni: a.example, cert: x, key: topsecret}
+  - {id: cert2, sni: a.example, type: client, cert: x, key: topsecret}
+  - {id: cert3, sni: a.example, status: 0, cert: x, key: topsecret}
 stream_routes:
   - {id: tcp1}
 YAML
@@ -299,7 +319,11 @@ YAML
     says 'upstream "u": retry_timeout: keygate has no such field'
     says 'consumer "bob": plugin "basic-auth": keygate has none'
     says 'consumer "bob": label "team": it cannot be a tag, which is short text without , and /'
-    says 'ssls "cert1": not carried over'
+    says 'ssl "cert1": cert: expected PEM'
+    says 'ssl "cert1": key: expected PEM'
+    says 'ssl "cert1": it is left out'
+    says 'ssl "cert2": type: shown to upstreams; give their services a client_certificate instead'
+    says 'ssl "cert3": status: it is switched off; it is left out'
     says 'stream_routes "tcp1": not carried over'
     out_holds '.routes | map(.name) == ["r1"]'
     unlike topsecret "$(<"$T/said")$(<"$T/out")"
@@ -336,6 +360,33 @@ YAML
     for name in r1 r2 r3 r4 r5 r6 r7 r9; do
         says "route \"$name\": it is left out, for it would answer other requests than before"
     done
+}
+
+# new_certificate NAME: $T/NAME.pem and $T/NAME.key.
+new_certificate()
+{
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 9 -subj "/CN=$1" -keyout "$T/$1.key" \
+        -out "$T/$1.pem" 2>/dev/null
+}
+
+@test "ssls become certificates with their server names" {
+    new_certificate one
+    new_certificate two
+    DECK_TWO_KEY=$(<"$T/two.key")
+    export DECK_TWO_KEY
+    converts 4 < <(jq -n --rawfile one "$T/one.pem" --rawfile key "$T/one.key" --rawfile two "$T/two.pem" '{ssls: [
+        {id: "1", snis: ["One.example", "*.one.example"], cert: $one, key: $key, labels: {team: "a"}},
+        {id: "2", sni: "two.example", certificates: [{certificate: $two, key: "$env://TWO_KEY"}]},
+        {id: "3", snis: ["one.example", "more.example"], cert: $one, key: $key, certs: [$two], keys: [$key], client: {ca: $two}}]}')
+    out_holds '.certificates | map(.snis | map(.name)) == [["one.example", "*.one.example", "more.example"], ["two.example"]]'
+    out_holds '.certificates[0].tags == ["team:a"] and .certificates[1].key == "${{ env \"DECK_TWO_KEY\" }}"'
+    says 'note: ssl "2": key: set DECK_TWO_KEY to what TWO_KEY held'
+    says 'ssl "3": one.example is shown another certificate already'
+    says 'ssl "3": it has more than one certificate; give the other to keygate as its cert_alt and key_alt'
+    grep -q 'ssl "3": client: keygate asks' "$T/said"
+    kctl sync "$T/out" >/dev/null
+    holds '[.data[].name] | sort == ["*.one.example", "more.example", "one.example", "two.example"]' "$(admin /snis)"
+    printf '_format_version: "3.0"\n' | kctl sync - >/dev/null
 }
 
 @test "names are valid and no two are the same" {

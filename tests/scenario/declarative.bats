@@ -138,6 +138,21 @@ YAML
     same "$(<dump.yaml)" "$(kctl dump)"
 }
 
+@test "a dump as JSON says the same" {
+    full
+    summary 0 0 0 sync --dry-run full.yaml || kctl sync full.yaml >/dev/null
+    kctl dump -o json >dump.json
+    holds '._format_version == "3.0" and (.services | length) > 0 and (.consumers[0].username | type) == "string"' "$(<dump.json)"
+    summary 0 0 0 diff dump.json
+    kctl dump --no-keys -o json | jq -e '[.. | .key? // empty] == []' >/dev/null
+    file template.yaml <<'YAML'
+consumers:
+- username: ! ${{ x }}
+YAML
+    kctl sync template.yaml >/dev/null
+    refused 'a value has \$\{\{ in it, which a sync of JSON would fill in; dump YAML' -- dump -o json
+}
+
 @test "a dump without keys keeps them when it is synced" {
     full
     kctl sync full.yaml >/dev/null

@@ -8,11 +8,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const part_names[PARTS] = { "upstreams", "services", "routes", "consumers", "plugins" };
+static const char *const part_names[PARTS] = {
+    "upstreams", "services", "routes", "consumers", "plugins", "certificates",
+};
 
 static const char *const sections[] = {
-    "routes",         "services",      "upstreams",       "consumers",    "credentials",
-    "plugin_configs", "plugin_groups", "consumer_groups", "global_rules", NULL,
+    "routes",        "services",        "upstreams",    "consumers", "credentials", "plugin_configs",
+    "plugin_groups", "consumer_groups", "global_rules", "ssls",      NULL,
 };
 
 /* A part of the file that nothing is made of: each of its entities by name. */
@@ -67,6 +69,7 @@ static void read_sections(struct convert *c)
     add_items(c, &c->consumers, node_field(root, "consumers"), "consumer", NULL);
     add_items(c, &c->credentials, node_field(root, "credentials"), "credential", NULL);
     add_items(c, &c->plugin_configs, node_field(root, "plugin_configs"), "plugin_config", NULL);
+    add_items(c, &c->ssls, node_field(root, "ssls"), "ssl", NULL);
     add_items(c, &c->groups, groups, "consumer_group", NULL);
 }
 
@@ -80,6 +83,7 @@ static void map_all(struct convert *c)
     for (size_t i = 0; i < c->upstreams.count; i++)
         put_upstream(c, &c->upstreams.list[i]);
     put_consumers(c);
+    put_ssls(c);
     leave_sections(c);
     if (!c->tree.ended && !c->tree.json && !is_nested(c))
         note(c, NULL, NULL, "no #END behind the last line: is the file whole?");
@@ -127,6 +131,7 @@ static void release(struct convert *c)
     release_items(&c->credentials);
     release_items(&c->plugin_configs);
     release_items(&c->groups);
+    release_items(&c->ssls);
     for (size_t i = 0; i < PARTS; i++) {
         json_decref(c->out[i]);
         json_decref(c->used[i]);

@@ -84,14 +84,22 @@ struct items {
 };
 
 /* Lists of the output. */
-enum part { PART_UPSTREAMS, PART_SERVICES, PART_ROUTES, PART_CONSUMERS, PART_PLUGINS, PARTS };
+enum part {
+    PART_UPSTREAMS,
+    PART_SERVICES,
+    PART_ROUTES,
+    PART_CONSUMERS,
+    PART_PLUGINS,
+    PART_CERTIFICATES,
+    PARTS,
+};
 
 struct convert {
     const char *file;
     struct tree tree;
-    struct items upstreams, services, routes, consumers, credentials, plugin_configs, groups;
+    struct items upstreams, services, routes, consumers, credentials, plugin_configs, groups, ssls;
     json_t *out[PARTS];
-    json_t *used[PARTS];  /* names given away */
+    json_t *used[PARTS];  /* names given away; of certificates their SNIs */
     json_t *acl_users;    /* consumers that some consumer-restriction names */
     json_t *acl_groups;   /* the same of consumer groups */
     json_t *plugin_names; /* written */
@@ -173,6 +181,10 @@ void put_routes(struct convert *c);
 /* Conditions on headers into the route: false when there are others, having said so. */
 bool put_vars(struct convert *c, const struct item *item, json_t *route);
 void put_consumers(struct convert *c);
+/* The environment variable that a secret is taken from, $env://NAME or ${{NAME}}: false when it is none. */
+bool variable_of(const char *secret, struct kg_slice *name);
+/* convert_ssls.c: certificates. */
+void put_ssls(struct convert *c);
 
 /* convert_order.c: where keygate's order of routes is another than APISIX's, makes the routes so that it is
  * not, or says so. written: the items of the routes of the output, in its order. */

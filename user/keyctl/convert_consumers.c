@@ -23,8 +23,7 @@ static bool is_variable(const char *text, size_t len)
     return len > 0 && len < 128;
 }
 
-/* The environment variable that a key is taken from: $env://NAME or ${{NAME}}. */
-static bool variable_of(const char *key, struct kg_slice *name)
+bool variable_of(const char *key, struct kg_slice *name)
 {
     size_t len = strlen(key);
 

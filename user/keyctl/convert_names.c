@@ -64,7 +64,7 @@ void add_items(struct convert *c, struct items *items, const struct node *all, c
     if (!all)
         return;
     if (all->kind != NODE_LIST) {
-        leave_out(c, NULL, all, "expected a all of %ss", kind);
+        leave_out(c, NULL, all, "expected a list of %ss", kind);
         return;
     }
     if (!items->by_id)

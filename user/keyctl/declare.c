@@ -438,8 +438,6 @@ static int run_dump(const struct command *command)
     struct answer answer;
     int rc;
 
-    if (command->output == OUTPUT_JSON)
-        return usage_error("dump prints YAML");
     add_tags(path, command);
     if (is_set(command, "with_id"))
         add_argument(path, "with_id", "1");
@@ -450,7 +448,10 @@ static int run_dump(const struct command *command)
         return rc;
     if (answer.status != 200)
         rc = refused(command, &answer);
-    fwrite(answer.text.ptr, 1, answer.text.len, stdout);
+    else if (command->output == OUTPUT_JSON)
+        rc = print_dump_json(answer.text);
+    else
+        fwrite(answer.text.ptr, 1, answer.text.len, stdout);
     json_decref(answer.json);
     if (answer.text.ptr)
         kg_wipe((char *)(uintptr_t)answer.text.ptr, answer.text.len);
@@ -530,8 +531,9 @@ const struct action dump_action = {
     .name = "dump",
     .summary = "print everything as a declarative file",
     .about =
-        "Keys are printed in clear text, unless --no-keys is given. To sync what it prints changes nothing.",
+        "Keys are printed in clear text, unless --no-keys is given. To sync what it prints changes nothing.\n"
+        "It prints YAML, with -o json JSON.",
     .flags = dump_flags,
     .run = run_dump,
-    .examples = { "", "--select-tag team-a" },
+    .examples = { "", "--select-tag team-a", "-o json" },
 };

@@ -224,5 +224,7 @@ void print_flat(const json_t *object);
 void print_safe(FILE *out, const char *text);
 int write_yaml(FILE *out, const json_t *value);
 int print_yaml(const json_t *value);
+/* dump_json.c: what the daemon has dumped as YAML. */
+int print_dump_json(struct kg_slice yaml);
 
 #endif
