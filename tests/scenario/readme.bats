@@ -6,7 +6,7 @@
 
 load helper
 
-PAGES=(README.md docs/keyctl.md docs/declarative.md docs/admin-api.md docs/guard.md docs/operating.md docs/errors.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
+PAGES=(README.md docs/keyctl.md docs/declarative.md docs/admin-api.md docs/guard.md docs/operating.md docs/errors.md docs/policies/key-auth.md docs/walkthroughs.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
     docs/benchmarks.md)
 
 setup_file()
@@ -80,8 +80,18 @@ not-run make unit && build/unit/http/test_framing
 not-run nsenter --net=/run/netns/kgt-XXXXXX-gw bash
 not-run tests/run build tests/scenario/ban.bats
 LINES
-)" "$(grep -v '^run ' "$T/blocks" | sort)"
+)" "$(grep -vE '^(run|walkthrough) ' "$T/blocks" | sort)"
     [[ $(grep -c '^run ' "$T/blocks") -ge 41 ]]
+}
+
+@test "every step of a walkthrough is one that its scenario takes" {
+    local name
+
+    grep '^walkthrough ' "$T/blocks" | cut -d' ' -f2 | sort >"$T/steps"
+    [[ -s $T/steps ]]
+    while read -r name; do
+        grep -qE "^ *step $name\$" tests/scenario/walkthrough_"${name%%-*}"_*.bats || same "step $name" 'is taken by no scenario'
+    done <"$T/steps"
 }
 
 # has_target NAME: a rule of the Makefile makes it, perhaps along with others.
@@ -143,6 +153,10 @@ has_target()
 
 @test "docs/operating.md" {
     run_page docs/operating.md
+}
+
+@test "docs/policies/key-auth.md" {
+    run_page docs/policies/key-auth.md
 }
 
 @test "docs/errors.md" {
