@@ -19,8 +19,9 @@ httpbin_port()
     sed -n 's/.*Listening at: http:\/\/[^ ]*:\([0-9]*\) .*/\1/p' "$1"
 }
 
-# httpbin_exec ADDRESS:PORT: becomes the real httpbin under gunicorn. Debian's Python, whatever else PATH holds.
+# httpbin_exec ADDRESS:PORT [GUNICORN OPTION...]: becomes the real httpbin under gunicorn. Debian's Python, whatever else PATH
+# holds.
 httpbin_exec()
 {
-    exec /usr/bin/python3 /usr/bin/gunicorn --bind "$1" --workers 1 --graceful-timeout 1 httpbin:app
+    exec /usr/bin/python3 /usr/bin/gunicorn --bind "$1" --workers 1 --graceful-timeout 1 "${@:2}" httpbin:app
 }

@@ -175,7 +175,7 @@ YAML
     out_holds '.services[0].protocol == "https" and .upstreams[0].targets[0].target == "httpbin.org:443"'
     out_holds '.routes[0] | .hosts == ["auth.httpbin.org"] and .paths == ["~/v1/json$"] and .strip_path == false'
     out_holds '.routes[0].plugins[0].config == {key_names: ["Authorization"], hide_credentials: true}'
-    out_holds '.consumers[0].keyauth_credentials == [{key: "ec8e8fa78d4e271b368d", tags: ["first"]}]'
+    out_holds '.consumers[0].keyauth_credentials == [{key: "ec8e8fa78d4e271b368d", name: "first"}]'
     says 'note: upstream "key-auth-app": scheme: as in APISIX the certificate is not verified; take tls_verify away to have it verified'
 }
 
@@ -290,7 +290,7 @@ YAML
     out_holds '.consumers[0].plugins[0].config == {day: 100, limit_by: "consumer", policy: "local", error_code: 503,
         hide_client_headers: true}'
     out_holds '.consumers[0].keyauth_credentials == [{key: "0123"}]'
-    out_holds '.consumers[1].keyauth_credentials == [{key: "${{ env \"DECK_ROSE\" }}", tags: ["laptop"]}]'
+    out_holds '.consumers[1].keyauth_credentials == [{key: "${{ env \"DECK_ROSE\" }}", name: "laptop"}]'
     says 'note: consumer "rose/credentials/laptop": key-auth: key: set DECK_ROSE to what ROSE held'
     grep -q 'note: the plugin ip-restriction is in the output' "$T/said"
     run -1 grep 'the plugin rate-limiting is in the output' "$T/said"

@@ -426,6 +426,8 @@ YAML
     nothing
     cat >old.yaml <<'YAML'
 _format_version: "1.1"
+_konnect:
+  control_plane_name: elsewhere
 _info:
   defaults:
     service: {retries: 3}

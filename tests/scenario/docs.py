@@ -5,11 +5,13 @@
     docs.py list PAGE...    one line for each fenced sh block: "run PAGE:LINE", or "make" or "not-run" with its lines
     docs.py run PAGE        runs the page's blocks in one shell, in order, in the current folder
     docs.py links PAGE...   names every link to a file or a heading that is not there
+    docs.py step PAGE NAME  prints the blocks of the walkthrough with this name, for its scenario to run
 
 A block of the language sh is run; every command in it must succeed. `sh exit=N` wants the last failing command to end
 with N instead. A text block right behind it says what must be seen: its lines, in this order, among the lines of the
 output; `…` stands for anything, and how wide a gap is does not count. Blocks without a language are drawings and
-excerpts. Not run are `sh not-run` and those in which every line calls make; readme.bats knows each of their lines.
+excerpts. Not run are `sh not-run` and those in which every line calls make; readme.bats knows each of their lines. Blocks
+marked `sh walkthrough=NAME` are run by the scenario of that document (walkthrough.bash).
 """
 
 import os
@@ -30,7 +32,13 @@ class Block:
     def commands(self):
         return [line for line in self.lines if line.strip() and not line.startswith("#")]
 
+    def walkthrough(self):
+        match = re.fullmatch(r"walkthrough=([\w.-]+)", self.marks)
+        return match[1] if match else None
+
     def kind(self):
+        if self.walkthrough():
+            return "walkthrough"
         if self.marks == "not-run":
             return "not-run"
         if all(line.split()[0] == "make" for line in self.commands()):
@@ -77,7 +85,7 @@ def examples(page):
                 stop(page, block.line, "a text block that no sh block is right before")
             last.wanted = [line for line in block.lines if line.strip()]
         elif block.language == "sh":
-            if block.marks not in ("", "not-run") and not re.fullmatch(r"exit=[1-9]\d*", block.marks):
+            if block.marks not in ("", "not-run") and not re.fullmatch(r"exit=[1-9]\d*|walkthrough=\w+(-\w+)*", block.marks):
                 stop(page, block.line, f"an unknown mark '{block.marks}'")
             if not block.commands():
                 stop(page, block.line, "an example without a command")
@@ -91,13 +99,21 @@ def examples(page):
 def list_blocks(pages):
     for page in pages:
         for block in examples(page):
-            if block.kind() == "run":
-                print(f"run {page}:{block.line}")
+            if block.kind() in ("run", "walkthrough"):
+                print(f"{block.kind()} {block.walkthrough() or f'{page}:{block.line}'}")
                 continue
             if block.wanted:
                 stop(page, block.line, "wants to see the output of what is not run")
             for line in block.commands():
                 print(block.kind(), line)
+
+
+def print_step(page, name):
+    found = [block for block in examples(page) if block.walkthrough() == name]
+    if not found:
+        sys.exit(f"{page}: no block of the walkthrough {name}")
+    for block in found:
+        print("\n".join(block.lines))
 
 
 def squeeze(line):
@@ -209,13 +225,16 @@ def check_links(pages):
 
 
 def main():
-    if len(sys.argv) < 3 or sys.argv[1] not in ("list", "run", "links"):
+    if len(sys.argv) < 3 or sys.argv[1] not in ("list", "run", "links", "step"):
         sys.exit(__doc__)
     if sys.argv[1] == "list":
         list_blocks(sys.argv[2:])
         return 0
     if sys.argv[1] == "links":
         return check_links(sys.argv[2:])
+    if sys.argv[1] == "step":
+        print_step(*sys.argv[2:])
+        return 0
     return run_page(sys.argv[2])
 
 

@@ -316,3 +316,41 @@ refused_with()
     run grep -F "$ALICE" "/proc/$(pid_of keygated)/cmdline"
     same 1 "$status"
 }
+
+@test "anonymous: without a good key a request goes on as that consumer, and the service is told so" {
+    local seen plugin
+
+    make consumer --username visitor --custom-id v1
+    make route --service upstream --name lax --paths /lax
+    plugin=$(make plugin --name key-auth --route lax --config anonymous=visitor)
+    for header in 'Accept: */*' 'apikey: wrong' 'apikey;'; do
+        seen=$(gw_curl /lax/echo -H "$header" -H 'X-Anonymous-Consumer: false')
+        same visitor "$(upstream_header X-Consumer-Username "$seen")"
+        same v1 "$(upstream_header X-Consumer-Custom-ID "$seen")"
+        same true "$(upstream_header X-Anonymous-Consumer "$seen")"
+        same '' "$(upstream_header X-Credential-Identifier "$seen")"
+    done
+    seen=$(gw_curl /lax/echo -H "apikey: $ALICE" -H 'X-Anonymous-Consumer: true')
+    same alice "$(upstream_header X-Consumer-Username "$seen")"
+    same '' "$(upstream_header X-Anonymous-Consumer "$seen")"
+    # By its id as well.
+    kctl plugin update "$plugin" --config "anonymous=$(kctl consumer get visitor -o json | jq -r .id)"
+    same visitor "$(upstream_header X-Consumer-Username "$(gw_curl /lax/echo)")"
+    kctl plugin update "$plugin" --config hide_credentials=true
+    same '' "$(upstream_header apikey "$(gw_curl /lax/echo -H 'apikey: wrong')")"
+}
+
+@test "anonymous names nobody: 500 for those without a good key" {
+    make route --service upstream --name ghost --paths /ghost
+    make plugin --name key-auth --route ghost --config anonymous=ghost
+    gw_curl /ghost/echo -D "$T/head" -o "$T/body"
+    like '^HTTP/1\.1 500 ' "$(head -n 1 "$T/head")"
+    same '' "$(header WWW-Authenticate "$T/head")"
+    kong_error "anonymous consumer ghost is configured but doesn't exist" "$T/body"
+    same 200 "$(status_of gw_curl /ghost/echo -H "apikey: $ALICE")"
+    # From the moment on in which it is there.
+    make consumer --username ghost
+    same 200 "$(status_of gw_curl /ghost/echo)"
+    kctl consumer delete ghost
+    same 500 "$(status_of gw_curl /ghost/echo)"
+}

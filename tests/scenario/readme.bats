@@ -6,7 +6,7 @@
 
 load helper
 
-PAGES=(README.md docs/keyctl.md docs/declarative.md docs/admin-api.md docs/guard.md docs/operating.md docs/errors.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
+PAGES=(README.md docs/keyctl.md docs/declarative.md docs/admin-api.md docs/guard.md docs/operating.md docs/errors.md docs/walkthroughs.md docs/migrating-from-apisix.md docs/internals.md docs/testing.md
     docs/benchmarks.md docs/policies.md docs/policies/ip-restriction.md docs/policies/acl.md docs/policies/jwt.md docs/policies/rate-limiting.md docs/policies/key-auth.md
     docs/policies/request-size-limiting.md docs/policies/correlation-id.md docs/policies/request-termination.md)
 
@@ -81,8 +81,18 @@ not-run make unit && build/unit/http/test_framing
 not-run nsenter --net=/run/netns/kgt-XXXXXX-gw bash
 not-run tests/run build tests/scenario/ban.bats
 LINES
-)" "$(grep -v '^run ' "$T/blocks" | sort)"
+)" "$(grep -vE '^(run|walkthrough) ' "$T/blocks" | sort)"
     [[ $(grep -c '^run ' "$T/blocks") -ge 41 ]]
+}
+
+@test "every step of a walkthrough is one that its scenario takes" {
+    local name
+
+    grep '^walkthrough ' "$T/blocks" | cut -d' ' -f2 | sort >"$T/steps"
+    [[ -s $T/steps ]]
+    while read -r name; do
+        grep -qE "^ *step $name\$" tests/scenario/walkthrough_"${name%%-*}"_*.bats || same "step $name" 'is taken by no scenario'
+    done <"$T/steps"
 }
 
 # has_target NAME: a rule of the Makefile makes it, perhaps along with others.
@@ -138,10 +148,6 @@ has_target()
     run_page docs/admin-api.md
 }
 
-@test "docs/policies/key-auth.md" {
-    run_page docs/policies/key-auth.md
-}
-
 @test "docs/guard.md" {
     run_page docs/guard.md
 }
@@ -152,6 +158,10 @@ has_target()
 
 @test "docs/operating.md" {
     run_page docs/operating.md
+}
+
+@test "docs/policies/key-auth.md" {
+    run_page docs/policies/key-auth.md
 }
 
 @test "docs/errors.md" {
@@ -212,16 +222,6 @@ in_page()
     [[ ${#fields[@]} -ge 17 ]]
     in_page docs/operating.md "${fields[@]}"
     same '["packets"]' "$(kctl status -o json | jq -c '[.xdp | keys[] | select(. != "interfaces")]')"
-}
-
-@test "a policy's page has every field of its config" {
-    local page fields
-    for page in docs/policies/*.md; do
-        mapfile -t fields < <(admin "/schemas/plugins/$(basename "$page" .md)" |
-            jq -r '.fields[] | select(.config).config.fields[] | keys[]')
-        [[ ${#fields[@]} -ge 1 ]]
-        in_page "$page" "${fields[@]}"
-    done
 }
 
 @test "guard.md has every verdict and every pin" {

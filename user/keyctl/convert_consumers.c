@@ -69,7 +69,8 @@ static json_t *make_key(struct convert *c, const struct item *item, const struct
     return NULL;
 }
 
-static void put_key(struct convert *c, const struct item *item, const struct node *config, const char *tag,
+/* name: what services are told in X-Credential-Identifier; NULL: nothing that APISIX would have told them. */
+static void put_key(struct convert *c, const struct item *item, const struct node *config, const char *name,
                     json_t *keys)
 {
     static const char *const fields[] = { "key", "_meta", NULL };
@@ -79,8 +80,8 @@ static void put_key(struct convert *c, const struct item *item, const struct nod
     if (!key)
         return;
     credential = json_pack("{s:o}", "key", key);
-    if (tag && strlen(tag) < 256 && !strpbrk(tag, ",/"))
-        json_object_set_new(credential, "tags", json_pack("[s]", tag));
+    if (name)
+        json_object_set_new(credential, "name", json_string(name));
     json_array_append_new(keys, credential);
 }
 
@@ -92,13 +93,15 @@ static void put_credential(struct convert *c, const struct item *item, json_t *k
                                           "consumer", "consumer_name", "create_time", "update_time",
                                           NULL };
     const struct node *plugins = node_field(item->node, "plugins"), *type = node_field(item->node, "type");
-    const char *slash = strrchr(item->label, '/');
+    const char *id = node_text(node_field(item->node, "id")), *name = id ? id : item->label;
+    const char *slash = strrchr(name, '/');
 
     leave_unknown(c, item, item->node, "", fields);
+    name = slash ? slash + 1 : name;
     if (node_is(type, "key-auth"))
-        put_key(c, item, node_field(item->node, "config"), item->label, keys);
+        put_key(c, item, node_field(item->node, "config"), name, keys);
     else if (node_field(plugins, "key-auth"))
-        put_key(c, item, node_field(plugins, "key-auth"), slash ? slash + 1 : item->label, keys);
+        put_key(c, item, node_field(plugins, "key-auth"), name, keys);
     else
         leave_out(c, item, type ? type : plugins, "keygate has credentials for key-auth alone");
 }

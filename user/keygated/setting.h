@@ -36,7 +36,7 @@ struct kg_setting {
                           most elements */
 };
 
-#define KG_SETTINGS         57
+#define KG_SETTINGS         58
 #define KG_SETTING_PATH_MAX 64 /* longest path that is looked at; no known one is longer */
 
 #define KG_SETTING_GOT 400 /* room for kg_setting_describe(); a control byte takes six in JSON */

@@ -560,7 +560,7 @@ void kg_model_remove(struct kg_model *model, enum kg_entity_id entity, const cha
 }
 
 struct host_visit {
-    const struct kg_model *model;
+    struct kg_model *model;
     void (*visit)(void *ctx, const char *host);
     void *ctx;
 };
@@ -571,15 +571,19 @@ static void visit_host(void *ctx, void *value)
     const struct host_visit *call = ctx;
     const struct kg_host_name *name = value;
 
-    if (name->users[KG_NAMED_BY_TARGET] > 0 || !kg_pools_find(&call->model->pools, name->text))
+    if (!kg_name_is_used(name))
+        kg_pmap_del(&call->model->names, name->text);
+    else if (name->users[KG_NAMED_BY_TARGET] > 0 || !kg_pools_find(&call->model->pools, name->text))
         call->visit(call->ctx, name->text);
 }
 
-void kg_model_each_host(const struct kg_model *model, void (*visit)(void *ctx, const char *host), void *ctx)
+void kg_model_each_host(struct kg_model *model, void (*visit)(void *ctx, const char *host), void *ctx)
 {
     struct host_visit call = { model, visit, ctx };
+    struct kg_pmap names = kg_pmap_share(&model->names);
 
-    kg_pmap_each(&model->names, visit_host, &call);
+    kg_pmap_each(&names, visit_host, &call);
+    kg_pmap_free(&names);
 }
 
 bool kg_model_set_addresses(struct kg_model *model, const char *host, const struct kg_addr *addrs,

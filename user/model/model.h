@@ -61,8 +61,8 @@ void kg_model_remove(struct kg_model *model, enum kg_entity_id entity, const cha
 size_t kg_model_expire(struct kg_model *model, int64_t now_wall);
 
 /* Every host name (not numeric) that services and targets name, so that the resolver can look them up: calls
- * back for each distinct one. An upstream's name is none. */
-void kg_model_each_host(const struct kg_model *model, void (*visit)(void *ctx, const char *host), void *ctx);
+ * back for each distinct one, and forgets those that nobody names any more. An upstream's name is none. */
+void kg_model_each_host(struct kg_model *model, void (*visit)(void *ctx, const char *host), void *ctx);
 
 /* The addresses a host name has now, none twice, in the order in which they are to be used (count 0: it has
  * none). True when that changes anything. Numeric hosts need no call. */

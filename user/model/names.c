@@ -79,16 +79,20 @@ void kg_names_use(struct kg_pmap *names, struct kg_slice host, enum kg_name_user
 void kg_names_drop(struct kg_pmap *names, struct kg_slice host, enum kg_name_user user)
 {
     struct kg_host_name *name = kg_names_find(names, host);
-    size_t left = 0;
 
     if (!name)
         return;
     KG_ASSERT(name->users[user] > 0);
     name->users[user]--;
-    for (size_t i = 0; i < KG_NAME_USERS; i++)
-        left += name->users[i];
-    if (left == 0)
-        kg_pmap_del(names, name->text);
+}
+
+bool kg_name_is_used(const struct kg_host_name *name)
+{
+    for (size_t i = 0; i < KG_NAME_USERS; i++) {
+        if (name->users[i] > 0)
+            return true;
+    }
+    return false;
 }
 
 bool kg_name_set(struct kg_host_name *name, const struct kg_addr *addrs, size_t count, uint64_t version)

@@ -25,10 +25,14 @@ extern const struct kg_pmap_type kg_names_by_text;
 /* Whether host is an address, with or without brackets. */
 bool kg_host_numeric(struct kg_slice host, struct kg_addr *addr);
 
-/* One more names this host, or one less; a name that nobody names any more is forgotten. Numeric ones are
- * left out. */
+/*
+ * One more names this host, or one less. Numeric ones are left out. A name that nobody names any more keeps
+ * its addresses until kg_model_each_host: within one change it may pass from one to the next, and whoever
+ * looks names up, and has gone on with it, would not tell them again.
+ */
 void kg_names_use(struct kg_pmap *names, struct kg_slice host, enum kg_name_user user);
 void kg_names_drop(struct kg_pmap *names, struct kg_slice host, enum kg_name_user user);
+bool kg_name_is_used(const struct kg_host_name *name);
 struct kg_host_name *kg_names_find(const struct kg_pmap *names, struct kg_slice host);
 
 /* Replaces the addresses; false when they are the same ones. */

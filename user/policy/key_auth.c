@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/writer.h"
 #include "http/json_object.h"
+#include "model/checks.h"
 #include "policy/challenge.h"
 #include "policy/key_body.h"
 
@@ -26,6 +27,7 @@ struct key_auth {
     size_t name_count;
     bool in_header, in_query, in_body, hide_credentials, run_on_preflight;
     struct kg_slice challenge; /* WWW-Authenticate */
+    struct kg_slice anonymous; /* the consumer for those without a good key; empty: they are refused */
     char *text;                /* what all slices point into */
 };
 
@@ -63,6 +65,7 @@ static const struct kg_field config_fields[] = {
     { .name = "key_in_header", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
     { .name = "key_in_query", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
     { .name = "key_in_body", .type = KG_F_BOOLEAN, .required = true, .default_json = "false" },
+    { .name = "anonymous", .type = KG_F_STRING, .check = kg_check_identity },
     { .name = "hide_credentials", .type = KG_F_BOOLEAN, .required = true, .default_json = "false" },
     { .name = "run_on_preflight", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
     { .name = "realm", .type = KG_F_STRING, .check = kg_check_realm },
@@ -122,7 +125,8 @@ static void *compile(const json_t *json)
     struct key_auth *config = kg_calloc(1, sizeof(*config));
     const json_t *names = json_object_get(json, "key_names");
     struct kg_slice realm = string_of(json_object_get(json, "realm"));
-    size_t room = 2 * realm.len + sizeof("Key realm=\"\"");
+    struct kg_slice anonymous = string_of(json_object_get(json, "anonymous"));
+    size_t room = 2 * realm.len + sizeof("Key realm=\"\"") + anonymous.len;
 
     config->in_header = json_is_true(json_object_get(json, "key_in_header"));
     config->in_query = json_is_true(json_object_get(json, "key_in_query"));
@@ -140,6 +144,7 @@ static void *compile(const json_t *json)
         config->names[i].dashed = put_dashed(&w, config->names[i].name);
     }
     config->challenge = put_challenge(&w, realm);
+    config->anonymous = put_copy(&w, anonymous);
     return config;
 }
 
@@ -314,7 +319,16 @@ static bool refuse(const struct key_auth *config, struct kg_policy_request *requ
     request->signal = reason == KG_REASON_NO_KEY ? KG_SIGNAL_MISSING_KEY : KG_SIGNAL_WRONG_KEY;
     kg_policy_answer(request, 401, messages[reason]);
     request->reason = reason;
-    return false;
+    return config->anonymous.len > 0 && kg_policy_go_anonymous(request, config->anonymous);
+}
+
+/* What is not asked for a key: a preflight request that is exempt, and, where an anonymous consumer makes
+ * this plugin one of several of which one is enough, whoever has shown another one a credential. */
+static bool is_exempt(const struct key_auth *config, const struct kg_policy_request *request)
+{
+    if (config->anonymous.len > 0 && kg_policy_has_credential(request))
+        return true;
+    return request->head->method == KG_METHOD_OPTIONS && !config->run_on_preflight;
 }
 
 static bool decode(const struct find *find, struct kg_writer *out)
@@ -364,23 +378,22 @@ static bool judge(const struct key_auth *config, struct kg_policy_request *reque
 static bool key_auth_access(const void *compiled, struct kg_policy_request *request)
 {
     const struct key_auth *config = compiled;
-    bool preflight = request->head->method == KG_METHOD_OPTIONS && !config->run_on_preflight;
-    bool empty = true;
+    bool exempt = is_exempt(config, request), empty = true;
     uint8_t mac[32];
 
     /* Nothing to find, nothing to hide: nor is a body waited for. */
-    if (preflight && !config->hide_credentials)
+    if (exempt && !config->hide_credentials)
         return true;
     struct find find = find_key(config, request);
     if (request->payload.wanted)
         return false;
     /* Before the query and the body are rewritten: find.value may point into them. */
-    if (find.found == KG_FOUND_KEY && !preflight && !hash_key(&find, request, &empty, mac))
+    if (find.found == KG_FOUND_KEY && !exempt && !hash_key(&find, request, &empty, mac))
         return kg_policy_fail(request);
     /* Also when the plugin leaves early or refuses: a key that was shown goes no further. */
     if (find.found != KG_FOUND_NOTHING && config->hide_credentials && !hide(config, find.name, request))
         return kg_policy_fail(request);
-    if (preflight)
+    if (exempt)
         return true;
     if (find.found == KG_FOUND_SEVERAL)
         return refuse(config, request, KG_REASON_SEVERAL_KEYS);

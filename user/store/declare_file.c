@@ -273,10 +273,12 @@ static const struct {
     const char *name;
     void (*take)(struct kg_declaring *d, const struct kg_declare_where *where);
 } top_fields[] = {
-    { "_format_version", take_version }, { "_info", take_info },         { "_plugin_configs", take_configs },
-    { "_workspace", take_workspace },    { "_transform", take_nothing }, /* about passwords, which there are
-                                                                            none of */
+    { "_format_version", take_version }, { "_info", take_info },
+    { "_plugin_configs", take_configs }, { "_workspace", take_workspace },
+    { "_transform", take_nothing }, /* about passwords, which there are
+                                       none of */
     { "_comment", take_nothing },        { "_ignore", take_nothing },
+    { "_konnect", take_nothing }, /* which of Konnect's control planes is meant: here there is one gateway */
 };
 
 static const struct kg_entity *entity_of_name(const char *name)

@@ -571,6 +571,33 @@ static void host_names_are_listed_once_and_get_their_addresses(void **state)
     kg_model_free(model);
 }
 
+/* Whoever looks names up tells of an address when it is new: of a name that was dropped and is wanted again
+ * before anybody asked, nothing would ever be told. */
+static void a_name_that_passes_to_another_service_keeps_its_addresses(void **state)
+{
+    struct kg_model *model = kg_model_new(NULL);
+    const struct kg_addr addr = { 4, { 192, 0, 2, 7 } };
+    char hosts[256] = "";
+
+    put(model, KG_SERVICES, "{\"id\":\"" ID(01) "\",\"host\":\"up.example\",\"port\":8000}");
+    put(model, KG_ROUTES, ROUTE_A);
+    assert_true(kg_model_set_addresses(model, "up.example", &addr, 1));
+    kg_model_remove(model, KG_SERVICES, ID(01));
+    put(model, KG_SERVICES, "{\"id\":\"" ID(01) "\",\"host\":\"UP.example\",\"port\":8001}");
+    kg_model_each_host(model, collect_host, hosts);
+    assert_string_equal(hosts, "up.example ");
+    struct kg_snapshot *snapshot = kg_model_snapshot(model);
+    assert_false(route_for(snapshot, "/a")->service->balancer->unresolved);
+    kg_snapshot_free(snapshot);
+    /* Asked for in between, it is forgotten. */
+    kg_model_remove(model, KG_SERVICES, ID(01));
+    hosts[0] = '\0';
+    kg_model_each_host(model, collect_host, hosts);
+    assert_string_equal(hosts, "");
+    assert_false(kg_model_set_addresses(model, "up.example", &addr, 1));
+    kg_model_free(model);
+}
+
 /* ---- lifetime, size ---- */
 
 static void a_snapshot_is_idle_when_no_worker_holds_it(void **state)
@@ -667,6 +694,7 @@ int main(void)
         cmocka_unit_test(plugins_go_with_the_entity_they_are_scoped_to),
         cmocka_unit_test(numeric_hosts_have_their_address_at_once),
         cmocka_unit_test(the_host_header_leaves_out_port_80),
+        cmocka_unit_test(a_name_that_passes_to_another_service_keeps_its_addresses),
         cmocka_unit_test(host_names_are_listed_once_and_get_their_addresses),
         cmocka_unit_test(a_snapshot_is_idle_when_no_worker_holds_it),
         cmocka_unit_test(a_consumer_and_its_key_cost_little_memory),

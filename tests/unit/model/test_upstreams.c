@@ -411,7 +411,7 @@ static void collect_host(void *ctx, const char *host)
     strncat(ctx, " ", 2);
 }
 
-static void assert_hosts(const struct kg_model *model, const char *wanted)
+static void assert_hosts(struct kg_model *model, const char *wanted)
 {
     char hosts[256] = "";
 

@@ -14,12 +14,15 @@
 #define CREDENTIAL "00000000-0000-4000-8000-000000000002"
 #define EXPIRED    "00000000-0000-4000-8000-000000000003"
 #define LIVES      "00000000-0000-4000-8000-000000000004"
+#define NOBODY     "00000000-0000-4000-8000-000000000006"
 #define SPACED     "00000000-0000-4000-8000-000000000005"
 
 static const uint8_t index_key[32] = { 42 };
 static struct kg_key_hasher *hasher;
 static struct kg_model *model;
 static struct kg_snapshot *snapshot;
+/* Who a request comes from before it meets key-auth. */
+static struct kg_principal before;
 
 static void add_key(const char *id, const char *key, int64_t expires)
 {
@@ -34,6 +37,7 @@ static int set_up(void **state)
     hasher = kg_key_hasher_new(index_key);
     model = kg_model_new(NULL);
     kg_model_put_consumer(model, CONSUMER, "alice", NULL);
+    kg_model_put_consumer(model, NOBODY, "nobody", NULL);
     add_key(CREDENTIAL, "kong", 0);
     add_key(EXPIRED, "old", NOW);
     add_key(LIVES, "young", NOW + 1);
@@ -67,8 +71,9 @@ static void *compile(const char *json)
 {
     json_error_t error;
     json_t *given = json_loads(json, 0, &error);
-    json_t *config = json_pack("{s[s] sb sb sb sb sn}", "key_names", "apikey", "key_in_header", 1,
-                               "key_in_query", 1, "hide_credentials", 0, "run_on_preflight", 1, "realm");
+    json_t *config =
+        json_pack("{s[s] sb sb sb sb sn sn}", "key_names", "apikey", "key_in_header", 1, "key_in_query", 1,
+                  "hide_credentials", 0, "run_on_preflight", 1, "realm", "anonymous");
 
     assert_non_null(given);
     assert_int_equal(json_object_update(config, given), 0);
@@ -102,6 +107,7 @@ static struct pass *pass(const char *config, const char *method, const char *tar
         .query = p.target.query,
         .has_query = p.target.has_query,
         .scratch = &p.scratch,
+        .principal = before,
     };
     p.on = kg_policy_key_auth.access(p.config, &p.request);
     kg_policy_key_auth.type.release(p.config);
@@ -304,6 +310,87 @@ static void preflight_requests_pass_when_they_are_exempt(void **state)
     assert_string_equal(outcome_of(pass(exempt, "GET", "/", "")), outcomes[MISSING]);
 }
 
+/* ---- anonymous ---- */
+
+#define ANONYMOUS "\"anonymous\":\"nobody\""
+
+static void goes_on_as_nobody(const char *config, const char *target, bool signalled)
+{
+    const struct pass *p = pass(config, "GET", target, "");
+    const struct kg_policy_request *r = &p->request;
+
+    assert_true(p->on);
+    assert_string_equal(r->principal.consumer->id, NOBODY);
+    assert_true(r->principal.anonymous);
+    assert_null(r->principal.key);
+    assert_int_equal(r->principal.credential_id.len, 0);
+    assert_int_equal(r->principal.credential_identifier.len, 0);
+    assert_int_equal(r->status, 0);
+    assert_int_equal(r->www_authenticate.len, 0);
+    /* A guess is a guess, whatever became of it; to have no key is no fault here. */
+    assert_int_equal(r->has_signal, signalled);
+}
+
+static void whoever_has_no_good_key_goes_on_as_the_anonymous_consumer(void **state)
+{
+    goes_on_as_nobody("{" ANONYMOUS "}", "/", false);
+    goes_on_as_nobody("{" ANONYMOUS "}", "/?apikey=", false);
+    goes_on_as_nobody("{" ANONYMOUS "}", "/?apikey=bad", true);
+    goes_on_as_nobody("{" ANONYMOUS "}", "/?apikey=old", true);
+    goes_on_as_nobody("{" ANONYMOUS "}", "/?apikey=kong&apikey=kong", true);
+    goes_on_as_nobody("{\"anonymous\":\"" NOBODY "\"}", "/", false);
+}
+
+static void a_good_key_is_asked_for_first(void **state)
+{
+    struct pass *p = pass("{" ANONYMOUS "}", "GET", "/?apikey=kong", "");
+
+    assert_true(p->on);
+    assert_string_equal(p->request.principal.key->id, CREDENTIAL);
+    assert_false(p->request.principal.anonymous);
+}
+
+static void an_anonymous_consumer_that_is_not_there_is_a_500(void **state)
+{
+    const struct pass *p = pass("{\"anonymous\":\"ghost\"}", "GET", "/", "");
+
+    assert_false(p->on);
+    assert_int_equal(p->request.status, 500);
+    assert_int_equal(p->request.reason, KG_REASON_OTHER);
+    assert_int_equal(p->request.www_authenticate.len, 0);
+    assert_true(kg_slice_eq(p->request.message,
+                            KG_SLICE("anonymous consumer ghost is configured but doesn't exist")));
+    /* Nobody misses it as long as keys are good. */
+    assert_true(pass("{\"anonymous\":\"ghost\"}", "GET", "/?apikey=kong", "")->on);
+}
+
+static void with_an_anonymous_consumer_another_plugins_credential_is_enough(void **state)
+{
+    static const struct kg_consumer other = { .id = "00000000-0000-4000-8000-000000000007" };
+
+    before = (struct kg_principal){ .consumer = &other, .credential_id = KG_SLICE("jwt") };
+    struct pass *p = pass("{" ANONYMOUS "}", "GET", "/?apikey=bad", "");
+    assert_true(p->on);
+    assert_ptr_equal(p->request.principal.consumer, &other);
+    assert_false(p->request.has_signal);
+    p = pass("{" ANONYMOUS "}", "GET", "/?apikey=kong", "");
+    assert_ptr_equal(p->request.principal.consumer, &other);
+    /* The key goes no further all the same. */
+    p = pass("{" ANONYMOUS ",\"hide_credentials\":true}", "GET", "/?apikey=kong", "");
+    assert_true(p->on);
+    assert_false(p->request.has_query);
+    /* Without one, both must be good, and the last says who it is. */
+    assert_false(pass("{}", "GET", "/?apikey=bad", "")->on);
+    p = pass("{}", "GET", "/?apikey=kong", "");
+    assert_string_equal(p->request.principal.consumer->id, CONSUMER);
+    /* Another plugin's anonymous consumer is nobody's credential. */
+    before = (struct kg_principal){ .consumer = &other, .anonymous = true };
+    p = pass("{" ANONYMOUS "}", "GET", "/?apikey=kong", "");
+    assert_string_equal(p->request.principal.consumer->id, CONSUMER);
+    assert_false(p->request.principal.anonymous);
+    before = (struct kg_principal){ 0 };
+}
+
 /* ---- hiding ---- */
 
 #define HIDE "\"hide_credentials\":true"
@@ -430,8 +517,8 @@ static void the_config_has_kongs_defaults(void **state)
 {
     json_t *problem, *plugin = apply("{}", &problem);
     json_t *expected =
-        json_pack("{s[s] sb sb sb sb sb sn}", "key_names", "apikey", "key_in_header", 1, "key_in_query", 1,
-                  "key_in_body", 0, "hide_credentials", 0, "run_on_preflight", 1, "realm");
+        json_pack("{s[s] sb sb sb sb sb sn sn}", "key_names", "apikey", "key_in_header", 1, "key_in_query", 1,
+                  "key_in_body", 0, "hide_credentials", 0, "run_on_preflight", 1, "realm", "anonymous");
 
     assert_non_null(plugin);
     assert_true(json_equal(json_object_get(plugin, "config"), expected));
@@ -455,7 +542,7 @@ static void a_wrong_config_is_refused(void **state)
     expect_refused("{\"key_names\":[\"ok\",\"no good\"]}",
                    "bad header name 'no good', allowed characters are A-Z, a-z, 0-9, '_', and '-'");
     expect_refused("{\"key_names\":\"apikey\"}", "key_names");
-    expect_refused("{\"anonymous\":\"x\"}", "unknown field");
+    expect_refused("{\"anonymous\":\"a\\nb\"}", "anonymous");
     expect_refused("{\"key_in_body\":\"yes\"}", "expected a boolean");
     expect_refused("{\"key_in_header\":\"yes\"}", "expected a boolean");
     expect_refused("{\"realm\":\"a\\r\\nSet-Cookie: b\"}", "control characters are not allowed");
@@ -521,6 +608,10 @@ int main(void)
         cmocka_unit_test(an_expired_key_is_refused_like_an_unknown_one),
         cmocka_unit_test(every_refusal_has_a_challenge),
         cmocka_unit_test(every_refusal_has_its_reason),
+        cmocka_unit_test(whoever_has_no_good_key_goes_on_as_the_anonymous_consumer),
+        cmocka_unit_test(a_good_key_is_asked_for_first),
+        cmocka_unit_test(an_anonymous_consumer_that_is_not_there_is_a_500),
+        cmocka_unit_test(with_an_anonymous_consumer_another_plugins_credential_is_enough),
         cmocka_unit_test(preflight_requests_pass_when_they_are_exempt),
         cmocka_unit_test(a_hidden_key_leaves_the_query_and_the_rest_stays_byte_for_byte),
         cmocka_unit_test(a_hidden_key_leaves_headers_in_both_spellings_wherever_it_was),
