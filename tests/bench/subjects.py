@@ -361,7 +361,7 @@ class World:
             "listen": f'["127.0.0.1:{port}{" ssl" * tls}"]', "workers": 1, "user": "nobody", "state_dir": f"{self.folder}/{name}",
             "admin.socket": f"{self.folder}/{name}.sock", "upstream.max_idle": 512, "upstream.idle_timeout": "10m",
             "http.keepalive_timeout": "10m", "http.keepalive_requests": 0, "http.max_connections": self.clients, "guard.threshold": 0,
-            "xdp.bpf_dir": bpf_dir, "log_level": "warn",
+            "xdp.bpf_dir": bpf_dir, "log_level": "warn", "admin.config_max_size": "256m",
             "tls.certificate": f"{self.folder}/tls.crt", "tls.certificate_key": f"{self.folder}/tls.key",
         }
         command = [f"{self.build}/keygated", "--config", self.write(name + ".yaml", "")]

@@ -70,7 +70,8 @@ in_round()
     figures=$(<"$BENCH_OUT")
     holds 'all(.[]; keys == ["case", "max", "median", "metric", "min", "subject", "unit"] and .subject == "keygate")' "$figures"
     holds 'all(.[]; .case == "memory" or .min > 0) and all(.[]; .min <= .median and .median <= .max)' "$figures"
-    holds '[.[] | [.case, .metric] | join(" ")] == (["start start_s", "start start_cpu_s", "memory rss_bytes_per_consumer"] +
+    holds '[.[] | [.case, .metric] | join(" ")] == (["import import_s", "import import_cpu_s", "start start_s", "start start_cpu_s",
+        "memory rss_bytes_per_consumer"] +
         ([["add", "add_to_auth", "delete", "delete_to_refuse"], ["p50", "p99", "max"]] | [combinations] |
             map("writes " + join("_") + "_ms")) +
         ["writes writes_per_second", "load p99_ms", "load p99_with_writes_ms", "load p99_ratio"])' "$figures"

@@ -9,6 +9,7 @@
 #include "model/json.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,7 +17,8 @@
 #define CACHE      "PRAGMA cache_size = -131072"
 #define CACHE_BACK "PRAGMA cache_size = -2000"
 
-#define BUDGET_TIMES 4 /* so much more than the text may its values be, aliases followed */
+#define BULK_FROM    1000 /* entities of a kind that was not there: less than this is not worth the trouble */
+#define BUDGET_TIMES 4    /* so much more than the text may its values be, aliases followed */
 
 static bool stopped(const struct kg_declaring *d)
 {
@@ -199,9 +201,9 @@ static bool make_room(struct kg_declaring *d, const struct kg_declare_where *whe
 }
 
 static bool write_whole(struct kg_declaring *d, const struct kg_declare_where *where,
-                        const struct kg_entity *entity, const json_t *whole, int64_t expires)
+                        const struct kg_entity *entity, const json_t *whole, int64_t expires, bool new)
 {
-    int rc = kg_rows_put(d, entity, whole, expires);
+    int rc = new ? kg_rows_insert(d, entity, whole, expires) : kg_rows_put(d, entity, whole, expires);
 
     /* Each time round, something has given up one of the few values that must be unique. */
     while (rc == SQLITE_CONSTRAINT && make_room(d, where, entity, whole))
@@ -253,7 +255,7 @@ static bool put(struct kg_declaring *d, const struct kg_declare_where *where, co
         kg_id_parse(id, bytes);
         kg_id_set_add(&d->seen[entity->id], bytes);
         if (!old || before != expires || !is_same(d, entity, whole, old)) {
-            good = write_whole(d, where, entity, whole, expires);
+            good = write_whole(d, where, entity, whole, expires, !old);
             if (old)
                 show_lifetime(d, entity, old, before);
             if (good)
@@ -429,20 +431,37 @@ static void remove_rest(struct kg_declaring *d, const struct kg_entity *entity)
 
 /* ---- all of it ---- */
 
+static void note_rc(struct kg_declaring *d, int rc)
+{
+    if (d->rc == 0)
+        d->rc = rc;
+}
+
+static void sync_kind(struct kg_declaring *d, const struct kg_entity *entity)
+{
+    struct kg_declared_list *list = &d->lists[entity->id];
+    bool bulk;
+
+    if (d->rc == 0)
+        note_rc(d, kg_write_purge_expired(d->store, entity, d->err));
+    d->fresh[entity->id] = list->count > 0 && !kg_rows_any(d, entity);
+    bulk = d->fresh[entity->id] && list->count >= BULK_FROM;
+    if (bulk && d->rc == 0)
+        note_rc(d, kg_bulk_begin(d->store, entity, d->err));
+    for (size_t at = 0; at < list->count && !stopped(d); at++)
+        take(d, entity, &list->items[at]);
+    /* After errors all of it is taken back anyway. */
+    if (bulk && d->rc == 0 && !kg_declare_failed(d))
+        note_rc(d, kg_bulk_end(d->store, entity, d->err));
+}
+
 static void sync_all(struct kg_declaring *d)
 {
     enum kg_entity_id order[KG_ENTITIES];
 
     kg_declare_order(order);
-    for (size_t i = 0; i < KG_ENTITIES; i++) {
-        struct kg_declared_list *list = &d->lists[order[i]];
-
-        if (d->rc == 0)
-            d->rc = kg_write_purge_expired(d->store, &kg_entities[order[i]], d->err);
-        d->fresh[order[i]] = list->count > 0 && !kg_rows_any(d, &kg_entities[order[i]]);
-        for (size_t at = 0; at < list->count && !stopped(d); at++)
-            take(d, &kg_entities[order[i]], &list->items[at]);
-    }
+    for (size_t i = 0; i < KG_ENTITIES; i++)
+        sync_kind(d, &kg_entities[order[i]]);
     /* A file with errors says nothing about what is not in it. */
     for (size_t i = KG_ENTITIES; i-- > 0 && !stopped(d) && !kg_declare_failed(d);)
         remove_rest(d, &kg_entities[order[i]]);
@@ -494,6 +513,8 @@ static void clean_up(struct kg_declaring *d)
     json_decref(d->tags);
     json_decref(d->failed);
     json_decref(d->evicted);
+    EVP_MD_CTX_free(d->digest);
+    EVP_MD_free(d->sha1);
     free(d);
 }
 

@@ -96,18 +96,22 @@ void kg_id_set_free(struct kg_id_set *set)
     *set = (struct kg_id_set){ 0 };
 }
 
-/* RFC 9562, 5.5. */
-static void uuid5(const uint8_t space[16], struct kg_slice name, uint8_t out[16])
+/* RFC 9562, 5.5. The digest is looked up once: that takes longer than to use it. */
+static void uuid5(struct kg_declaring *d, const uint8_t space[16], struct kg_slice name, uint8_t out[16])
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    int ok = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha1(), NULL) == 1 &&
-             EVP_DigestUpdate(ctx, space, 16) == 1 && EVP_DigestUpdate(ctx, name.ptr, name.len) == 1 &&
-             EVP_DigestFinal_ex(ctx, digest, &len) == 1;
+    int ok;
 
+    if (!d->sha1) {
+        d->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+        d->digest = EVP_MD_CTX_new();
+    }
+    ok = d->sha1 && d->digest && EVP_DigestInit_ex(d->digest, d->sha1, NULL) == 1 &&
+         EVP_DigestUpdate(d->digest, space, 16) == 1 &&
+         EVP_DigestUpdate(d->digest, name.ptr, name.len) == 1 &&
+         EVP_DigestFinal_ex(d->digest, digest, &len) == 1;
     KG_ASSERT(ok);
-    EVP_MD_CTX_free(ctx);
     memcpy(out, digest, 16);
     out[6] = (uint8_t)((out[6] & 0x0f) | 0x50);
     out[8] = (uint8_t)((out[8] & 0x3f) | 0x80);
@@ -194,13 +198,13 @@ static int stable_id(struct kg_declaring *d, const struct kg_entity *entity, con
     uint8_t root[16], space[16], made[16];
 
     kg_id_parse(NAMESPACE, root);
-    uuid5(root, kg_slice_str(entity->name), space);
-    uuid5(space, kg_slice_str(name), made);
+    uuid5(d, root, kg_slice_str(entity->name), space);
+    uuid5(d, space, kg_slice_str(name), made);
     free(name);
     /* One that has been renamed may have this id still. Its content, though, is all that an id by content is.
      */
     while (!content && taken(d, entity, made))
-        uuid5(made, kg_slice_str(entity->name), made);
+        uuid5(d, made, kg_slice_str(entity->name), made);
     kg_id_text(made, id);
     return content && kg_id_set_has(&d->seen[entity->id], made) ? -EEXIST : 0;
 }

@@ -20,6 +20,9 @@ static void write_query(struct kg_sql *sql, const struct kg_entity *entity, enum
     case KG_ROW_HAS:
         kg_sql_start(sql, "SELECT 1 FROM \"%s\" WHERE id = ?", entity->name);
         return;
+    case KG_ROW_INSERT:
+        kg_table_insert(sql, entity);
+        return;
     case KG_ROW_PUT:
         kg_table_upsert(sql, entity);
         return;
@@ -123,9 +126,10 @@ int64_t kg_rows_expiry(struct kg_declaring *d, const struct kg_entity *entity, c
     return expires;
 }
 
-int kg_rows_put(struct kg_declaring *d, const struct kg_entity *entity, const json_t *whole, int64_t expires)
+static int write_row(struct kg_declaring *d, const struct kg_entity *entity, enum kg_row_query query,
+                     const json_t *whole, int64_t expires)
 {
-    sqlite3_stmt *stmt = statement(d, entity, KG_ROW_PUT);
+    sqlite3_stmt *stmt = statement(d, entity, query);
     int rc;
 
     if (!stmt)
@@ -134,6 +138,17 @@ int kg_rows_put(struct kg_declaring *d, const struct kg_entity *entity, const js
     rc = sqlite3_step(stmt) & 0xff;
     rest(stmt);
     return rc == SQLITE_DONE ? 0 : rc;
+}
+
+int kg_rows_put(struct kg_declaring *d, const struct kg_entity *entity, const json_t *whole, int64_t expires)
+{
+    return write_row(d, entity, KG_ROW_PUT, whole, expires);
+}
+
+int kg_rows_insert(struct kg_declaring *d, const struct kg_entity *entity, const json_t *whole,
+                   int64_t expires)
+{
+    return write_row(d, entity, KG_ROW_INSERT, whole, expires);
 }
 
 int kg_rows_delete(struct kg_declaring *d, const struct kg_entity *entity, const char *id)

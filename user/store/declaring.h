@@ -44,7 +44,15 @@ struct kg_id_set {
 
 #define KG_FINDERS_MAX 32 /* by a field's place in its entity; the last is for unique_together */
 
-enum kg_row_query { KG_ROW_GET, KG_ROW_HAS, KG_ROW_PUT, KG_ROW_DELETE, KG_ROW_EXPIRY, KG_ROW_QUERIES };
+enum kg_row_query {
+    KG_ROW_GET,
+    KG_ROW_HAS,
+    KG_ROW_INSERT,
+    KG_ROW_PUT,
+    KG_ROW_DELETE,
+    KG_ROW_EXPIRY,
+    KG_ROW_QUERIES
+};
 
 struct kg_declaring {
     struct kg_store *store;
@@ -65,6 +73,8 @@ struct kg_declaring {
     json_t *evicted; /* {id: {field: value}}: what stood there before it was pushed away */
     sqlite3_stmt *rows[KG_ENTITIES][KG_ROW_QUERIES];
     sqlite3_stmt *finders[KG_ENTITIES][KG_FINDERS_MAX];
+    struct evp_md_st *sha1; /* of stable ids; NULL until the first */
+    struct evp_md_ctx_st *digest;
     int64_t now;
     int rc; /* -EIO: the disk failed, d->err says how */
 };
@@ -144,6 +154,9 @@ bool kg_rows_find(struct kg_declaring *d, const struct kg_entity *entity, const 
 int64_t kg_rows_expiry(struct kg_declaring *d, const struct kg_entity *entity, const char *id);
 /* 0, or a SQLite result code; SQLITE_CONSTRAINT for all of that kind. */
 int kg_rows_put(struct kg_declaring *d, const struct kg_entity *entity, const json_t *whole, int64_t expires);
+/* The same of one whose id no row has. */
+int kg_rows_insert(struct kg_declaring *d, const struct kg_entity *entity, const json_t *whole,
+                   int64_t expires);
 int kg_rows_delete(struct kg_declaring *d, const struct kg_entity *entity, const char *id);
 /* Sets what must be unique to something that nothing else has. */
 int kg_rows_vacate(struct kg_declaring *d, const struct kg_entity *entity, const char *column,

@@ -164,11 +164,22 @@ void kg_table_add_column(struct kg_sql *sql, const struct kg_entity *entity, con
 /* One index for each foreign field, lifetime and unique_together: the i-th statement, or false past the last.
  */
 bool kg_table_index(struct kg_sql *sql, const struct kg_entity *entity, size_t i);
+/*
+ * bulk.c: what many rows make slow is taken away from a table that is empty, and put back when it is full:
+ * indexes that are no constraint, which are made faster at once than row by row, and triggers, for which
+ * SQLite copies each page before it changes it. Both inside the transaction that fills it.
+ */
+int kg_bulk_begin(struct kg_store *store, const struct kg_entity *entity, struct kg_error *err);
+int kg_bulk_end(struct kg_store *store, const struct kg_entity *entity, struct kg_error *err);
+/* store.c: all that kg_table_index lists and is not there. */
+int kg_create_indexes(struct kg_store *store, const struct kg_entity *entity, struct kg_error *err);
 /* "seq", "a", "b", …: what kg_table_row reads. */
 void kg_table_select(struct kg_sql *sql, const struct kg_entity *entity);
+/* INSERT with one parameter for each column. */
+void kg_table_insert(struct kg_sql *sql, const struct kg_entity *entity);
 /* INSERT … ON CONFLICT(id) DO UPDATE with one parameter for each column. */
 void kg_table_upsert(struct kg_sql *sql, const struct kg_entity *entity);
-/* Binds an entity to kg_table_upsert's parameters. expires: the moment for the lifetime field, 0 = never. */
+/* Binds an entity to the parameters of these two. expires: the moment for the lifetime field, 0 = never. */
 void kg_table_bind(struct kg_store *store, sqlite3_stmt *stmt, const struct kg_entity *entity,
                    const json_t *object, int64_t expires);
 /* The entity in the current row: a new reference. */
@@ -183,6 +194,10 @@ int kg_tags_create(struct kg_store *store, struct kg_error *err);
 /* Of a filter for all of its tags: puts the one first by whose entities the others are looked for. */
 void kg_tags_rarest_first(struct kg_store *store, const struct kg_entity *entity,
                           struct kg_store_filter *filter);
+/* The triggers that keep the tags of an entity's table: out of the way while it is filled, and in their place
+ * again, with what they have missed. Inside one transaction. */
+int kg_tags_rest(struct kg_store *store, const struct kg_entity *entity, struct kg_error *err);
+int kg_tags_resume(struct kg_store *store, const struct kg_entity *entity, struct kg_error *err);
 /* " AND …" of kg_store_list_some, whose parameters 1 and 3 are the place behind which and how many; the tags
  * are the parameters from KG_TAG_PARAMETER on. */
 #define KG_TAG_PARAMETER 11

@@ -144,7 +144,7 @@ static int set_modes(struct kg_store *store, struct kg_error *err)
     return rc;
 }
 
-static int create_indexes(struct kg_store *store, const struct kg_entity *entity, struct kg_error *err)
+int kg_create_indexes(struct kg_store *store, const struct kg_entity *entity, struct kg_error *err)
 {
     struct kg_sql sql;
     int rc = 0;
@@ -161,7 +161,7 @@ static int create_entity(struct kg_store *store, const struct kg_entity *entity,
 
     kg_table_create(&sql, entity);
     rc = kg_db_run(store, kg_sql_prepare(store, &sql, err), err, "create a table");
-    return rc == 0 ? create_indexes(store, entity, err) : rc;
+    return rc == 0 ? kg_create_indexes(store, entity, err) : rc;
 }
 
 static int create_all(struct kg_store *store, struct kg_error *err)
@@ -237,7 +237,7 @@ static int add_columns(struct kg_store *store, struct kg_error *err)
             rc = kg_db_run(store, kg_sql_prepare(store, &sql, err), err, "add a column");
         }
         if (rc == 0)
-            rc = create_indexes(store, &kg_entities[i], err);
+            rc = kg_create_indexes(store, &kg_entities[i], err);
     }
     if (rc == 0)
         rc = kg_keys_adopt_index(store, err);
@@ -306,11 +306,19 @@ int kg_store_open(const char *dir, struct kg_store **store, struct kg_error *err
     return kg_store_open_with(&(struct kg_store_options){ .dir = dir }, store, err);
 }
 
+/* Nobody asks SQLite how much memory it has, and to know costs it a lock for each allocation. Too late, and
+ * of no harm, when SQLite is in use already. */
+static void set_up_sqlite(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 int kg_store_open_with(const struct kg_store_options *options, struct kg_store **store, struct kg_error *err)
 {
     struct kg_store *opened = kg_calloc(1, sizeof(*opened));
     int rc;
 
+    set_up_sqlite();
     opened->dir = kg_strdup(options->dir);
     opened->hashed = options->hashed;
     opened->dir_fd = opened->lock_fd = opened->master.dir_fd = -1;

@@ -143,18 +143,31 @@ static size_t list_columns(const struct kg_entity *entity, char (*names)[64], si
     return count;
 }
 
-void kg_table_upsert(struct kg_sql *sql, const struct kg_entity *entity)
+static void start_insert(struct kg_sql *sql, const struct kg_entity *entity, char (*names)[64], size_t count)
 {
-    char names[32][64];
-    size_t count = list_columns(entity, names, 32);
-
     kg_sql_start(sql, "INSERT INTO \"%s\" (", entity->name);
     for (size_t i = 0; i < count; i++)
         kg_sql_add(sql, "%s\"%s\"", i > 0 ? ", " : "", names[i]);
     kg_sql_add(sql, ") VALUES (");
     for (size_t i = 0; i < count; i++)
         kg_sql_add(sql, "%s?", i > 0 ? ", " : "");
-    kg_sql_add(sql, ") ON CONFLICT (id) DO UPDATE SET ");
+    kg_sql_add(sql, ")");
+}
+
+void kg_table_insert(struct kg_sql *sql, const struct kg_entity *entity)
+{
+    char names[32][64];
+
+    start_insert(sql, entity, names, list_columns(entity, names, 32));
+}
+
+void kg_table_upsert(struct kg_sql *sql, const struct kg_entity *entity)
+{
+    char names[32][64];
+    size_t count = list_columns(entity, names, 32);
+
+    start_insert(sql, entity, names, count);
+    kg_sql_add(sql, " ON CONFLICT (id) DO UPDATE SET ");
     for (size_t i = 0; i < count; i++)
         kg_sql_add(sql, "%s\"%s\" = excluded.\"%s\"", i > 0 ? ", " : "", names[i], names[i]);
 }

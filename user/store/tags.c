@@ -70,28 +70,52 @@ static int create_triggers(struct kg_store *store, const char *name, struct kg_e
     return run(store, &sql, err);
 }
 
-/* What an older database has; those that have their row already are passed over. */
+static int drop_triggers(struct kg_store *store, const char *name, struct kg_error *err)
+{
+    static const char *const when[] = { "INSERT", "UPDATE", "DELETE" };
+    struct kg_sql sql;
+    int rc = 0;
+
+    for (size_t i = 0; rc == 0 && i < 3; i++) {
+        kg_sql_start(&sql, "DROP TRIGGER IF EXISTS \"%s_tags_%s\"", name, when[i]);
+        rc = run(store, &sql, err);
+    }
+    return rc;
+}
+
+/* What an older database has, or a bulk load; those that have their row already are passed over. */
 static int fill(struct kg_store *store, const char *name, struct kg_error *err)
 {
     struct kg_sql sql;
 
     kg_sql_start(&sql, "%s", "");
     add_insert(&sql, name, name);
-    kg_sql_add(&sql, "\"%s\", json_each(\"%s\".tags) each ORDER BY \"%s\".seq", name, name, name);
+    kg_sql_add(&sql, "\"%s\", json_each(\"%s\".tags) each WHERE \"%s\".tags IS NOT NULL ORDER BY \"%s\".seq",
+               name, name, name, name);
     return run(store, &sql, err);
+}
+
+int kg_tags_rest(struct kg_store *store, const struct kg_entity *entity, struct kg_error *err)
+{
+    return kg_entity_field(entity, "tags") ? drop_triggers(store, entity->name, err) : 0;
+}
+
+int kg_tags_resume(struct kg_store *store, const struct kg_entity *entity, struct kg_error *err)
+{
+    int rc;
+
+    if (!kg_entity_field(entity, "tags"))
+        return 0;
+    rc = create_triggers(store, entity->name, err);
+    return rc == 0 ? fill(store, entity->name, err) : rc;
 }
 
 int kg_tags_create(struct kg_store *store, struct kg_error *err)
 {
     int rc = kg_db_exec(store, create_table, err);
 
-    for (size_t i = 0; rc == 0 && i < KG_ENTITIES; i++) {
-        if (!kg_entity_field(&kg_entities[i], "tags"))
-            continue;
-        rc = create_triggers(store, kg_entities[i].name, err);
-        if (rc == 0)
-            rc = fill(store, kg_entities[i].name, err);
-    }
+    for (size_t i = 0; rc == 0 && i < KG_ENTITIES; i++)
+        rc = kg_tags_resume(store, &kg_entities[i], err);
     return rc;
 }
 

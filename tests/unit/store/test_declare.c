@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "policy/policy.h"
 #include "store/declare.h"
+#include "store/internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +14,7 @@ static int run_file(struct kg_store *store, const char *text, bool dry_run, stru
 {
     const struct kg_declare_file file = { "test.yaml", kg_slice_str(text) };
     const struct kg_declare_request request = {
-        .files = &file, .file_count = 1, .limit = 65536, .dry_run = dry_run
+        .files = &file, .file_count = 1, .limit = 4 << 20, .dry_run = dry_run
     };
     struct kg_error err = { "" };
     int rc = kg_declare(store, &request, result, &err);
@@ -393,6 +394,78 @@ static void a_moment_far_away_does_not_overflow(void **state)
     sync_file(store, text, 0, 0, 0);
 }
 
+static int64_t count(struct kg_store *store, const char *sql)
+{
+    sqlite3_stmt *stmt;
+    int64_t value;
+
+    assert_int_equal(sqlite3_prepare_v2(store->db, sql, -1, &stmt, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(stmt), SQLITE_ROW);
+    value = sqlite3_column_int64(stmt, 0);
+    sqlite3_finalize(stmt);
+    return value;
+}
+
+#define SCHEMA "SELECT count(*) FROM sqlite_schema WHERE type IN ('index', 'trigger')"
+
+static char *many(int consumers)
+{
+    size_t cap = 64 + (size_t)consumers * 96, len;
+    char *text = kg_calloc(cap, 1);
+
+    len = (size_t)snprintf(text, cap, HEAD "consumers:\n");
+    for (int i = 0; i < consumers; i++)
+        len += (size_t)snprintf(text + len, cap - len,
+                                "- {username: u%d, keyauth_credentials: [{key: k%d}]%s}\n", i, i,
+                                i % 2 ? ", tags: [odd]" : "");
+    return text;
+}
+
+static void many_at_once_leave_their_tags_indexes_and_triggers(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    int64_t before = count(store, SCHEMA);
+    char *text = many(2000);
+
+    sync_file(store, text, 4000, 0, 0);
+    assert_int_equal(count(store, SCHEMA), before);
+    assert_int_equal(count(store, "SELECT count(*) FROM tags WHERE tag = 'odd'"), 1000);
+    sync_file(store, HEAD "consumers: [{username: u1, tags: [other]}]\n", 0, 1, 3999);
+    assert_int_equal(count(store, "SELECT count(*) FROM tags"), 1);
+    free(text);
+}
+
+static void what_many_say_twice_is_refused_and_leaves_nothing(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    int64_t before = count(store, SCHEMA);
+    char *text = many(2000), *last = strstr(text, "{key: k1999}");
+
+    memcpy(last, "{key: k1000}", 12);
+    assert_error(store, text, 2002, 43,
+                 "uniqueness violation: 'keyauth_credentials' entity with this key already declared");
+    assert_int_equal(count(store, SCHEMA), before);
+    assert_int_equal(count(store, "SELECT count(*) FROM consumers"), 0);
+    free(text);
+}
+
+/* Two values each, more in all than any one entity may have. */
+#define CONSUMERS 33000
+
+static void a_file_may_have_many_more_values_than_one_entity(void **state)
+{
+    struct kg_store *store = ((struct fixture *)*state)->store;
+    size_t cap = 64 + CONSUMERS * (size_t)64;
+    char *text = kg_calloc(cap, 1);
+    size_t len = (size_t)snprintf(text, cap, HEAD "consumers:\n");
+
+    for (int i = 0; i < CONSUMERS; i++)
+        len += (size_t)snprintf(text + len, cap - len, "- {username: u%d, custom_id: c%d}\n", i, i);
+    sync_file(store, text, CONSUMERS, 0, 0);
+    sync_file(store, text, 0, 0, 0);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -420,6 +493,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(routes_that_cannot_tie_lie_in_their_services, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(a_nul_in_a_text_is_refused, set_up_open, tear_down),
         cmocka_unit_test_setup_teardown(what_refers_to_something_that_goes_is_refused, set_up_open,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(many_at_once_leave_their_tags_indexes_and_triggers, set_up_open,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(what_many_say_twice_is_refused_and_leaves_nothing, set_up_open,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_file_may_have_many_more_values_than_one_entity, set_up_open,
                                         tear_down),
     };
 
