@@ -73,3 +73,45 @@ refused()
     asks --head "$URL" -H 'apikey:987654'
     answered '200 OK'
 }
+
+# limits LIMIT REMAINING: what the last answer told of them, with the same time to wait.
+limits()
+{
+    saw_header X-RateLimit-Limit-Minute "$1"
+    saw_header X-RateLimit-Remaining-Minute "$2"
+    saw_header RateLimit-Limit "$1"
+    saw_header RateLimit-Remaining "$2"
+    like '^([1-9]|[1-5][0-9]|60)$' "$(header RateLimit-Reset "$T/head")"
+}
+
+early_in_a_minute()
+{
+    [[ $((10#$(date +%S))) -le 40 ]]
+}
+
+@test "limits of 5 and 8 a minute: each consumer's own, 429 for one while the other goes on" {
+    local left
+
+    syncs 4 'Created: 2, Updated: 0, Deleted: 0'
+    # All that follows belongs to one minute by the clock.
+    wait_for -t 30 early_in_a_minute
+    for left in 4 3 2 1 0; do
+        asks --head "$URL" -H 'apikey:123456'
+        answered '200 OK'
+        limits 5 "$left"
+    done
+    asks --head "$URL" -H 'apikey:987654'
+    answered '200 OK'
+    limits 8 7
+    asks --head "$URL" -H 'apikey:123456'
+    answered '429 Too Many Requests'
+    limits 5 0
+    same "$(header RateLimit-Reset "$T/head")" "$(header Retry-After "$T/head")"
+    saw_header Content-Length 92
+    saw_header Content-Type 'application/json; charset=utf-8'
+    asks "$URL" -H 'apikey:123456'
+    kong_error 'API rate limit exceeded' "$T/body"
+    asks --head "$URL" -H 'apikey:987654'
+    answered '200 OK'
+    limits 8 6
+}
