@@ -73,3 +73,29 @@ refused()
     asks http://127.0.0.1:9080/token -H "x-apim-key: $(<"$T/key")"
     refused
 }
+
+# token: by mobile's JWT credential.
+token()
+{
+    local head payload secret
+
+    secret=$(kctl jwt get mobile-app -o json | jq -r .secret)
+    head=$(printf '{"alg":"HS256","typ":"JWT"}' | base64url).$(printf '{"iss":"mobile-app"}' | base64url)
+    payload=$(printf %s "$head" | openssl dgst -sha256 -hmac "$secret" -binary | base64url)
+    echo "$head.$payload"
+}
+
+base64url()
+{
+    base64 -w0 | tr '+/' '-_' | tr -d =
+}
+
+@test "with jwt beside it, key and token must both be there" {
+    step 004-jwt
+    asks "$URL" -H 'Host: api.example.com' -H "x-apim-key: $(<"$T/key")" -H "Authorization: Bearer $(token)"
+    answered '200 OK'
+    asks "$URL" -H 'Host: api.example.com' -H "x-apim-key: $(<"$T/key")"
+    refused
+    asks "$URL" -H 'Host: api.example.com' -H "Authorization: Bearer $(token)"
+    refused
+}
