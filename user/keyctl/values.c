@@ -105,15 +105,17 @@ static bool is_among(const char *name, const char *const *names)
 
 static bool config_is_list(const char *name)
 {
-    static const char *const lists[] = { "key_names",        "allow",        "deny", "uri_param_names", "cookie_names",
-                                         "header_names", "claims_to_verify", NULL };
+    static const char *const lists[] = {
+        "key_names",        "allow", "deny", "uri_param_names", "cookie_names", "header_names",
+        "claims_to_verify", NULL
+    };
 
     return is_among(name, lists);
 }
 
 static bool config_is_string(const char *name)
 {
-    static const char *const strings[] = { "realm",        "anonymous",   "message",         "body", "trigger",
+    static const char *const strings[] = { "realm",        "anonymous",   "message",        "body", "trigger",
                                            "content_type", "header_name", "key_claim_name", NULL };
 
     return is_among(name, strings);

@@ -14,7 +14,7 @@
 struct kg_snapshot {
     struct kg_routing *routing;
     struct kg_pmap credentials; /* by MAC */
-    struct kg_pmap jwt_keys; /* by key */
+    struct kg_pmap jwt_keys;    /* by key */
     struct kg_pmap consumers, usernames, groups;
     struct kg_pmap certificates, server_names;
     /* Written by its worker alone, each on a line of its own. */

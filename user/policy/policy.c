@@ -4,8 +4,14 @@
 #include "base/assert.h"
 
 static const struct kg_policy *const policies[] = {
-    &kg_policy_acl, &kg_policy_correlation_id,        &kg_policy_ip_restriction, &kg_policy_jwt,
-    &kg_policy_key_auth, &kg_policy_rate_limiting, &kg_policy_request_size_limiting, &kg_policy_request_termination,
+    &kg_policy_acl,
+    &kg_policy_correlation_id,
+    &kg_policy_ip_restriction,
+    &kg_policy_jwt,
+    &kg_policy_key_auth,
+    &kg_policy_rate_limiting,
+    &kg_policy_request_size_limiting,
+    &kg_policy_request_termination,
 };
 
 void kg_policies_register(void)

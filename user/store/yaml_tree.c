@@ -119,8 +119,6 @@ static int take_name(struct reading *r, const struct kg_yaml *name, const yaml_m
 
     if (++level->names > NAMES_MAX)
         return refuse(r, mark, "a map has too many names");
-    if (memchr(name->text, '\0', name->len))
-        return refuse(r, mark, "a name in a map has no null bytes in it");
     if (is_merge(name))
         level->merges = true;
     else if (kg_yaml_find(level->node, kg_yaml_text(name)) != name)

@@ -123,7 +123,7 @@ static void yaml_that_is_none_has_its_place(void **state)
                  "the tag tag:yaml.org,2002:binary is not known here");
     assert_error(store, HEAD "_ignore: [{<<: 1}]\n", 2, 17, "only maps can be merged by <<");
     assert_error(store, HEAD "consumers: [{\"username\\0x\": a}]\n", 2, 14,
-                 "a name in a map has no null bytes in it");
+                 "a NUL byte is no part of a text");
     assert_error(store, HEAD "---\na: b\n", 2, 1, "only one document is taken from one file");
     assert_error(store, "", 0, 0, "expected a declarative configuration: a map with _format_version in it");
 }
