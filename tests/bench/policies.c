@@ -5,6 +5,7 @@
  * up is seldom in a cache. Usage: policies KEYS ROUNDS; a line "NAME MICROSECONDS" for each policy and round.
  */
 #include "model/model.h"
+#include "policy/counters.h"
 #include "policy/jwt_verify.h"
 #include "policy/policy.h"
 
@@ -33,17 +34,24 @@ struct row {
     bool by_token; /* its requests come with a JWT instead of a key */
 };
 
-static const struct row rows[] = {
-    { "key_auth", NULL, "{\"name\":\"key-auth\"}", false },
-    { "jwt_hs256", NULL, "{\"name\":\"jwt\",\"config\":{\"claims_to_verify\":[\"exp\"]}}", true },
-};
+#define KEY_AUTH "{\"name\":\"key-auth\"}"
 
-#define KEY_AUTH rows[0].plugin
+static const struct row rows[] = {
+    { "key_auth", NULL, KEY_AUTH, false },
+    { "jwt_hs256", NULL, "{\"name\":\"jwt\",\"config\":{\"claims_to_verify\":[\"exp\"]}}", true },
+    { "rate_limiting", KEY_AUTH, "{\"name\":\"rate-limiting\",\"config\":{\"minute\":1000000}}", false },
+    { "acl", KEY_AUTH, "{\"name\":\"acl\",\"config\":{\"deny\":[\"nobody\"]}}", false },
+    { "ip_restriction", KEY_AUTH,
+      "{\"name\":\"ip-restriction\",\"config\":{\"allow\":[\"127.0.0.0/8\",\"192.0.2.0/24\"]}}", false },
+    { "request_size_limiting", KEY_AUTH, "{\"name\":\"request-size-limiting\"}", false },
+    { "correlation_id", KEY_AUTH, "{\"name\":\"correlation-id\"}", false },
+};
 
 struct bench {
     struct kg_prng prng;
     struct kg_key_hasher *hasher;
     struct kg_jwt_verifier *verifier;
+    struct kg_counters *counters;
     struct kg_model *model;
     struct kg_snapshot *snapshot;
     char (*keys)[KEY_LEN + 1];
@@ -107,6 +115,7 @@ static void make_token(struct bench *bench, unsigned at)
 static void fill(struct bench *bench)
 {
     static const uint8_t index_key[32] = { 1 };
+    struct kg_error err = { "" };
     char id[KG_UUID_TEXT], name[32];
     uint8_t mac[32];
 
@@ -114,6 +123,8 @@ static void fill(struct bench *bench)
     kg_prng_seed(&bench->prng);
     bench->hasher = kg_key_hasher_new(index_key);
     bench->verifier = kg_jwt_verifier_new();
+    if (kg_counters_new(2 * (uint32_t)bench->count, &bench->counters, &err))
+        fail(err.text);
     bench->model = kg_model_new(NULL);
     bench->keys = kg_calloc(bench->count, sizeof(*bench->keys));
     for (size_t i = 0; i < bench->count; i++) {
@@ -181,6 +192,7 @@ static void pass(struct bench *bench, const struct kg_route *route, const char *
         .route = route,
         .hasher = bench->hasher,
         .verifier = bench->verifier,
+        .counters = bench->counters,
         .head = &head,
         .framing = &framing,
         .target = &target,
@@ -242,6 +254,7 @@ int main(int argc, char **argv)
     kg_snapshot_free(bench.snapshot);
     kg_model_free(bench.model);
     kg_key_hasher_free(bench.hasher);
+    kg_counters_free(bench.counters);
     kg_jwt_verifier_free(bench.verifier);
     free(bench.tokens);
     free(bench.keys);

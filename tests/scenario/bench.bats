@@ -50,13 +50,13 @@ in_round()
 }
 
 @test "what a policy adds to a request is measured by itself" {
-    export BENCH_CASES='policy_key_auth policy_jwt_hs256' BENCH_MANY_KEYS=200 BENCH_ROUNDS=2
+    export BENCH_CASES='policy_key_auth policy_jwt_hs256 policy_rate_limiting policy_acl' BENCH_MANY_KEYS=200 BENCH_ROUNDS=2
     run --separate-stderr bench
     echo "$stderr"
     [[ $status -eq 0 ]]
     like '\| policy_key_auth \| added_cpu_us \| - \| [0-9.]+ \| 0\.60 \| (met|missed) \|' "$output"
-    holds '[.[] | [.case, .subject, .metric, .unit]] == [["policy_key_auth", "keygate", "added_cpu_us", "us"],
-        ["policy_jwt_hs256", "keygate", "added_cpu_us", "us"]]' "$(<"$BENCH_OUT")"
+    holds '[.[] | [.case, .subject, .metric, .unit]] == [("key_auth", "jwt_hs256", "rate_limiting", "acl")
+        | ["policy_" + ., "keygate", "added_cpu_us", "us"]]' "$(<"$BENCH_OUT")"
     nothing_left
 }
 

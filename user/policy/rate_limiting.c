@@ -331,7 +331,7 @@ static enum limit_by identify(const struct rate_limiting *config, const struct k
 static struct kg_counter_name name_counter(const struct rate_limiting *config,
                                            const struct kg_policy_request *request)
 {
-    struct kg_addr source = { 0 };
+    struct kg_addr source; /* as long as `who` */
     struct kg_slice who;
     enum limit_by by = identify(config, request, &who);
     uint64_t scope[3] = { config->scope[0], config->scope[1], (uint64_t)by };
