@@ -99,7 +99,7 @@ in_round()
     like 'BENCH_ROUNDS=0: a whole number from 1 on is wanted' "$stderr"
     run --separate-stderr timeout 100 "$TOP/scripts/bench" control
     [[ $status -ne 0 ]]
-    like 'BENCH_CASES: no case get_64; there are start writes load' "$stderr"
+    like 'BENCH_CASES: no case get_64; there are import start writes load' "$stderr"
     run --separate-stderr timeout 100 "$TOP/scripts/bench" nonsense
     [[ $status -ne 0 ]]
     like "nonsense: 'measure' or 'control' is wanted" "$stderr"

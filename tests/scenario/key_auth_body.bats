@@ -314,11 +314,19 @@ no_connection_is_open()
     in_background other /usr/bin/python3 "$BATS_TEST_DIRNAME/bodies.py" late 127.0.0.1 9080 \
         "$(form_head /keyed/echo 'Content-Length: 39')" "$gate" "apikey=$ALICE"
     wait_for -t 10 has_open_connections 1
+    wait_for -t 10 are_busy '0 1'
     same 200 "$(status_of gw_curl /keyed/echo -d "apikey=$ALICE")"
     same 401 "$(status_of gw_curl /keyed/echo -d apikey=wrong)"
     touch "$gate"
     wait_for -t 10 grep -qx 200 "$T/other.log"
     rm "$T/pids/other"
+    wait_for -t 10 are_busy '0 0'
+}
+
+# are_busy 'READING WRITING': so many connections are.
+are_busy()
+{
+    [[ "$(server connections_reading) $(server connections_writing)" == "$1" ]]
 }
 
 has_open_connections()

@@ -15,6 +15,7 @@ static _Atomic uint64_t *gauge_of(struct kg_worker_stats *stats, enum kg_client_
     switch (state) {
     case KG_CLIENT_HEAD:
         return &stats->reading;
+    case KG_CLIENT_COLLECT:
     case KG_CLIENT_CONNECT:
     case KG_CLIENT_RELAY:
     case KG_CLIENT_TUNNEL:

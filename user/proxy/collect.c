@@ -42,7 +42,7 @@ void kg_collect_begin(struct kg_client *client, struct kg_slice head)
     if (request->body == KG_BODY_CHUNKED)
         kg_trailers_expect(worker, &request->trailers_up);
     begin_chain(client);
-    client->state = KG_CLIENT_COLLECT;
+    kg_client_enter(client, KG_CLIENT_COLLECT);
 }
 
 /* Also of a block that holds nothing yet. */
