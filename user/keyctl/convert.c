@@ -89,20 +89,6 @@ static void map_all(struct convert *c)
         note(c, NULL, NULL, "no #END behind the last line: is the file whole?");
 }
 
-/* keygate's programs belong together, but a file outlives them. */
-static void say_plugins(struct convert *c)
-{
-    const char *name;
-    json_t *value;
-
-    json_object_foreach(c->plugin_names, name, value)
-    {
-        if (strcmp(name, "key-auth") != 0 && strcmp(name, "rate-limiting") != 0)
-            note(c, NULL, NULL,
-                 "the plugin %s is in the output; a keygate without it refuses the file by its name", name);
-    }
-}
-
 static json_t *make_output(struct convert *c)
 {
     json_t *output = json_pack("{s:s}", "_format_version", "3.0");
@@ -138,7 +124,6 @@ static void release(struct convert *c)
     }
     json_decref(c->acl_users);
     json_decref(c->acl_groups);
-    json_decref(c->plugin_names);
     tree_free(&c->tree);
 }
 
@@ -179,7 +164,6 @@ static int convert(struct convert *c, const char *out, bool json)
     int rc;
 
     map_all(c);
-    say_plugins(c);
     output = make_output(c);
     rc = out ? write_file(out, output, json) : write_output(stdout, output, json);
     json_decref(output);
@@ -204,7 +188,6 @@ static int run_convert(const struct command *command)
         c.out[i] = json_array();
     c.acl_users = json_object();
     c.acl_groups = json_object();
-    c.plugin_names = json_object();
     rc = tree_read(c.file, &c.tree, &err);
     if (rc == 0 && (!c.tree.root || c.tree.root->kind != NODE_MAP))
         rc = kg_error_set(&err, EINVAL, "%s:1:1: expected a map of routes, services, upstreams, consumers",

@@ -99,10 +99,9 @@ struct convert {
     struct tree tree;
     struct items upstreams, services, routes, consumers, credentials, plugin_configs, groups, ssls;
     json_t *out[PARTS];
-    json_t *used[PARTS];  /* names given away; of certificates their SNIs */
-    json_t *acl_users;    /* consumers that some consumer-restriction names */
-    json_t *acl_groups;   /* the same of consumer groups */
-    json_t *plugin_names; /* written */
+    json_t *used[PARTS]; /* names given away; of certificates their SNIs */
+    json_t *acl_users;   /* consumers that some consumer-restriction names */
+    json_t *acl_groups;  /* the same of consumer groups */
     size_t left_out;
     size_t copied; /* values that more than one entity was given */
 };

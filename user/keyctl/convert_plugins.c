@@ -245,7 +245,6 @@ static bool put_plugin(struct convert *c, const struct item *item, const char *n
         leave_out(c, item, at, "plugin \"%.128s\": keygate has none", name);
     if (!mapped)
         return !is_guard(name);
-    json_object_set_new(c->plugin_names, mapping->to, json_true());
     json_array_append_new(array, json_pack("{s:s,s:o}", "name", mapping->to, "config", mapped));
     return true;
 }
