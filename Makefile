@@ -50,8 +50,7 @@ FAULT_BIN := $(BUILD)/fault/test_fault
 BENCH_BINS := $(BUILD)/bench/relay $(BUILD)/bench/fill_keys $(BUILD)/bench/policies
 FUZZ_BINS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 # What of the programs a fuzz target may use.
-FUZZ_LIB_SRCS := $(foreach r,base http model store policy,$(wildcard user/$(r)/*.c)) user/io/tls_identity.c user/proxy/path.c \
-	user/admin/multipart.c
+FUZZ_LIB_SRCS := $(foreach r,base http model store policy,$(wildcard user/$(r)/*.c)) user/io/tls_identity.c user/proxy/path.c
 FUZZ_LIB := $(BUILD)/fuzz/libkeygate.a
 
 .PHONY: all help install uninstall demo run test bench bench-control unit fault bpf-test scenario lint format fuzz fuzz-smoke clean deps

@@ -3,7 +3,7 @@
  * libFuzzer target for bodies of type multipart/form-data. The input is a Content-Type, up to the first
  * line's end, and the body behind it.
  */
-#include "admin/multipart.h"
+#include "http/multipart.h"
 #include "check.h"
 
 #define PARTS_MAX 64
