@@ -360,8 +360,7 @@ static bool refuse(const struct jwt *config, struct kg_policy_request *request, 
                    struct kg_slice message)
 {
     request->www_authenticate = missing ? config->challenge : config->bad_token;
-    request->has_signal = true;
-    request->signal = missing ? KG_SIGNAL_MISSING_KEY : KG_SIGNAL_WRONG_KEY;
+    kg_policy_signal(request, missing ? KG_SIGNAL_MISSING_KEY : KG_SIGNAL_WRONG_KEY);
     kg_policy_answer(request, 401, message);
     return config->anonymous.len > 0 && kg_policy_go_anonymous(request, config->anonymous);
 }

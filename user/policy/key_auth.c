@@ -315,8 +315,7 @@ static bool refuse(const struct key_auth *config, struct kg_policy_request *requ
     };
 
     request->www_authenticate = config->challenge;
-    request->has_signal = true;
-    request->signal = reason == KG_REASON_NO_KEY ? KG_SIGNAL_MISSING_KEY : KG_SIGNAL_WRONG_KEY;
+    kg_policy_signal(request, reason == KG_REASON_NO_KEY ? KG_SIGNAL_MISSING_KEY : KG_SIGNAL_WRONG_KEY);
     kg_policy_answer(request, 401, messages[reason]);
     request->reason = reason;
     return config->anonymous.len > 0 && kg_policy_go_anonymous(request, config->anonymous);

@@ -33,6 +33,14 @@ bool kg_policy_fail(struct kg_policy_request *request)
     return kg_policy_answer(request, 500, KG_SLICE("An unexpected error occurred"));
 }
 
+void kg_policy_signal(struct kg_policy_request *request, enum kg_signal_kind kind)
+{
+    if (request->has_signal && kind == KG_SIGNAL_MISSING_KEY)
+        return;
+    request->has_signal = true;
+    request->signal = kind;
+}
+
 bool kg_policy_go_anonymous(struct kg_policy_request *request, struct kg_slice name)
 {
     const struct kg_consumer *consumer = kg_snapshot_consumer(request->snapshot, name);

@@ -170,6 +170,9 @@ static inline bool kg_policy_has_credential(const struct kg_policy_request *requ
 {
     return request->principal.credential_id.len > 0;
 }
+/* That there was no credential (MISSING_KEY), or a wrong one (WRONG_KEY), which the former does not undo: who
+ * guesses for one policy guesses, also where the next one is shown nothing. */
+void kg_policy_signal(struct kg_policy_request *request, enum kg_signal_kind kind);
 /*
  * Instead of a refusal for want of a good credential: goes on as the consumer with this id or username. False
  * with a 500 when there is none. What was refused is forgotten; that a wrong key was shown is not.

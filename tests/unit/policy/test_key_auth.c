@@ -23,6 +23,8 @@ static struct kg_model *model;
 static struct kg_snapshot *snapshot;
 /* Who a request comes from before it meets key-auth. */
 static struct kg_principal before;
+/* That another plugin was shown a wrong credential before. */
+static bool guessed;
 
 static void add_key(const char *id, const char *key, int64_t expires)
 {
@@ -108,6 +110,8 @@ static struct pass *pass(const char *config, const char *method, const char *tar
         .has_query = p.target.has_query,
         .scratch = &p.scratch,
         .principal = before,
+        .has_signal = guessed,
+        .signal = KG_SIGNAL_WRONG_KEY,
     };
     p.on = kg_policy_key_auth.access(p.config, &p.request);
     kg_policy_key_auth.type.release(p.config);
@@ -339,6 +343,15 @@ static void whoever_has_no_good_key_goes_on_as_the_anonymous_consumer(void **sta
     goes_on_as_nobody("{" ANONYMOUS "}", "/?apikey=old", true);
     goes_on_as_nobody("{" ANONYMOUS "}", "/?apikey=kong&apikey=kong", true);
     goes_on_as_nobody("{\"anonymous\":\"" NOBODY "\"}", "/", false);
+}
+
+static void no_key_behind_another_plugins_wrong_credential_is_still_a_guess(void **state)
+{
+    guessed = true;
+    goes_on_as_nobody("{" ANONYMOUS "}", "/", true);
+    const struct pass *p = pass("{}", "GET", "/", "");
+    guessed = false;
+    assert_string_equal(outcome_of(p), "401 No API key found in request wrong");
 }
 
 static void a_good_key_is_asked_for_first(void **state)
@@ -609,6 +622,7 @@ int main(void)
         cmocka_unit_test(every_refusal_has_a_challenge),
         cmocka_unit_test(every_refusal_has_its_reason),
         cmocka_unit_test(whoever_has_no_good_key_goes_on_as_the_anonymous_consumer),
+        cmocka_unit_test(no_key_behind_another_plugins_wrong_credential_is_still_a_guess),
         cmocka_unit_test(a_good_key_is_asked_for_first),
         cmocka_unit_test(an_anonymous_consumer_that_is_not_there_is_a_500),
         cmocka_unit_test(with_an_anonymous_consumer_another_plugins_credential_is_enough),
