@@ -57,7 +57,7 @@ static const struct kg_field config_fields[] = {
       .default_json = "\"iss\"" },
     { .name = "secret_is_base64", .type = KG_F_BOOLEAN, .required = true, .default_json = "false" },
     { .name = "claims_to_verify", .type = KG_F_STRING_SET, .one_of = claims },
-    { .name = "anonymous", .type = KG_F_STRING },
+    { .name = "anonymous", .type = KG_F_STRING, .check = kg_check_identity },
     { .name = "run_on_preflight", .type = KG_F_BOOLEAN, .required = true, .default_json = "true" },
     { .name = "maximum_expiration",
       .type = KG_F_INTEGER,

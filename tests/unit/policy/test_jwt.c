@@ -592,6 +592,13 @@ static void configs_that_cannot_be_are_refused(void **state)
     expect_refused("{\"run_on_preflight\":\"x\"}", "\"run_on_preflight\"", "\"expected a boolean\"");
     expect_refused("{\"realm\":\"a\\nb\"}", "\"realm\"", "\"control characters are not allowed\"");
     expect_refused("{\"anonymous\":5}", "\"anonymous\"", "\"expected a string\"");
+    expect_refused("{\"anonymous\":\"a\\nb\"}", "\"anonymous\"", "\"must not contain control characters\"");
+    /* It stands in a message, which has its limit. */
+    char name[700], config[1024];
+    memset(name, 'x', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    snprintf(config, sizeof(config), "{\"anonymous\":\"%s\"}", name);
+    expect_refused(config, "\"anonymous\"", "\"length must be at most 512\"");
     expect_refused("{\"maximum_expiration\":-1}", "\"maximum_expiration\"",
                    "\"value should be between 0 and 31536000\"");
     expect_refused("{\"maximum_expiration\":31536001}", "\"maximum_expiration\"",
