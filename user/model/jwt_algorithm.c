@@ -33,10 +33,16 @@ const struct kg_jwt_algorithm *kg_jwt_algorithm_find(struct kg_slice name)
     return NULL;
 }
 
+/* The daemon asks nobody at its terminal, and waits for nobody. */
+static int no_passphrase(char *out, int size, int writing, void *ctx)
+{
+    return -1;
+}
+
 EVP_PKEY *kg_jwt_public_key(struct kg_slice pem)
 {
     BIO *bio = pem.len > 0 && pem.len <= INT_MAX ? BIO_new_mem_buf(pem.ptr, (int)pem.len) : NULL;
-    EVP_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, NULL, NULL) : NULL;
+    EVP_PKEY *key = bio ? PEM_read_bio_PUBKEY(bio, NULL, no_passphrase, NULL) : NULL;
 
     BIO_free(bio);
     ERR_clear_error();
