@@ -69,6 +69,17 @@ requests()
     holds '.body == 2048' "$(gw_curl /limited/echo --data-binary "@$T/fits" -H 'Expect: 100-continue')"
 }
 
+@test "who was told to send its body, since a key may be in it, gets 413" {
+    make route --service up --name collected --paths /collected
+    make plugin --name request-size-limiting --route collected --config allowed_payload_size=9 --config size_unit=bytes
+    make consumer --username alice
+    make plugin --name key-auth --route collected --config key_in_body=true
+    make_key alice >"$T/key"
+    local form head='POST /collected/sink HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n'
+    form="apikey=$(<"$T/key")"
+    same '100 413 open' "$(raw --wait-100 127.0.0.1 9080 "${head}Content-Length: ${#form}\r\nExpect: 100-continue\r\n\r\n" "$form")"
+}
+
 @test "a chunked body is cut off at the limit while it comes" {
     holds '.body == 2048' "$(gw_curl /limited/echo --data-binary "@$T/fits" -H 'Transfer-Encoding: chunked')"
     refused 413 'Request size limit exceeded' /limited/sink --data-binary "@$T/long" -H 'Transfer-Encoding: chunked'

@@ -274,6 +274,8 @@ static void decide(struct kg_client *client, struct kg_slice sni, const struct k
     decision->path = kg_writer_slice(&path);
     if (!payload)
         take_framing(client, &decision->framing, worker->head.method);
+    /* Who waited to be told to send its body has been told. */
+    decision->framing.expect_continue = decision->framing.expect_continue && !payload;
     if (kg_trust_is_banned(client)) {
         decision->banned = true;
         decision->reason = KG_REASON_BANNED;
