@@ -30,6 +30,9 @@ bool kg_policy_answer(struct kg_policy_request *request, unsigned status, struct
 
 bool kg_policy_fail(struct kg_policy_request *request)
 {
+    /* Nothing of an answer that another policy has given already. */
+    request->reason = KG_REASON_OTHER;
+    request->body = request->body_type = request->www_authenticate = KG_SLICE("");
     return kg_policy_answer(request, 500, KG_SLICE("An unexpected error occurred"));
 }
 

@@ -63,10 +63,27 @@ static void registers_key_auth_with_kongs_priority(void **state)
     assert_ptr_equal(type, (const struct kg_policy *)type);
 }
 
+static void a_failure_takes_nothing_from_an_answer_before_it(void **state)
+{
+    struct kg_policy_request request = {
+        .status = 401,
+        .reason = KG_REASON_NO_KEY,
+        .body = KG_SLICE("teapot"),
+        .body_type = KG_SLICE("text/plain"),
+        .www_authenticate = KG_SLICE("Key"),
+    };
+
+    assert_false(kg_policy_fail(&request));
+    assert_int_equal(request.status, 500);
+    assert_int_equal(request.reason, KG_REASON_OTHER);
+    assert_int_equal(request.body.len + request.body_type.len + request.www_authenticate.len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(runs_every_plugin_in_order),
+        cmocka_unit_test(a_failure_takes_nothing_from_an_answer_before_it),
         cmocka_unit_test(stops_at_the_first_that_answers),
         cmocka_unit_test(registers_key_auth_with_kongs_priority),
     };
