@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* JWT credentials as the model keeps them and snapshots show them. */
+#include "base/mem.h"
 #include "model/checks.h"
 #include "model/jwt_algorithm.h"
 #include "model/model.h"
@@ -52,7 +53,7 @@ static char *public_pem(EVP_PKEY *key)
 
     assert_int_equal(PEM_write_bio_PUBKEY(bio, key), 1);
     long len = BIO_get_mem_data(bio, &data);
-    char *copy = strndup(data, (size_t)len);
+    char *copy = kg_strndup(data, (size_t)len); /* BIO memory has no NUL behind it */
     BIO_free(bio);
     return copy;
 }
