@@ -6,6 +6,7 @@
 
 #include "http/framing.h"
 #include "policy/policy.h"
+#include "read_request.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -88,16 +89,11 @@ static inline struct pass *new_pass(const struct kg_policy *policy, const char *
                                     const char *headers)
 {
     static struct pass p;
-    static const struct kg_head_limits limits = { 4096, 8192, 100 };
-    const char *why = NULL;
     json_t *whole = whole_config(policy, config);
 
     p = (struct pass){ .config = policy->type.compile(whole) };
     json_decref(whole);
-    int len = snprintf(p.text, sizeof(p.text), "%s HTTP/1.1\r\nHost: h\r\n%s\r\n", line, headers);
-    assert_int_equal(kg_head_parse_request(kg_slice_of(p.text, (size_t)len), &limits, &p.head, &why), len);
-    assert_int_equal(kg_framing_request(&p.head, &p.framing, &why), 0);
-    assert_int_equal(kg_target_parse(&p.head, p.framing.host, &p.target, &why), 0);
+    read_request(line, headers, p.text, sizeof(p.text), &p.head, &p.framing, &p.target);
     p.scratch = kg_writer_of(p.space, sizeof(p.space));
     p.route.service = &p.service;
     p.request = (struct kg_policy_request){

@@ -4,6 +4,7 @@
 #include "model/model.h"
 #include "policy/jwt_verify.h"
 #include "policy/policy.h"
+#include "read_request.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -156,16 +157,12 @@ static struct pass p;
 /* headers: whole lines, each with its CRLF. */
 static void begin(const char *config, const char *method, const char *target, const char *headers)
 {
-    static const struct kg_head_limits limits = { 8192, 8192, 100 };
     struct kg_framing framing;
-    const char *why = NULL;
+    char line[1024];
 
     p = (struct pass){ .config = compile(config) };
-    int len =
-        snprintf(p.text, sizeof(p.text), "%s %s HTTP/1.1\r\nHost: h\r\n%s\r\n", method, target, headers);
-    assert_int_equal(kg_head_parse_request(kg_slice_of(p.text, (size_t)len), &limits, &p.head, &why), len);
-    assert_int_equal(kg_framing_request(&p.head, &framing, &why), 0);
-    assert_int_equal(kg_target_parse(&p.head, framing.host, &p.target, &why), 0);
+    snprintf(line, sizeof(line), "%s %s", method, target);
+    read_request(line, headers, p.text, sizeof(p.text), &p.head, &framing, &p.target);
     p.scratch = kg_writer_of(p.space, sizeof(p.space));
     p.request = (struct kg_policy_request){
         .snapshot = snapshot,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Keys in bodies: what key-auth finds there, when it asks for the body, and what it leaves of it. */
 #include "policy/key_body.h"
+#include "read_request.h"
 
 #include "model/model.h"
 
@@ -85,16 +86,11 @@ static void *compile(const char *json)
 static struct pass *ask(const char *config, const char *line, const char *headers, struct kg_payload payload)
 {
     static struct pass p;
-    static const struct kg_head_limits limits = { 1024, 2048, 100 };
     struct kg_framing framing;
-    const char *why = NULL;
     void *compiled = compile(config);
 
     p = (struct pass){ .on = false };
-    int len = snprintf(p.text, sizeof(p.text), "%s HTTP/1.1\r\nHost: h\r\n%s\r\n", line, headers);
-    assert_int_equal(kg_head_parse_request(kg_slice_of(p.text, (size_t)len), &limits, &p.head, &why), len);
-    assert_int_equal(kg_framing_request(&p.head, &framing, &why), 0);
-    assert_int_equal(kg_target_parse(&p.head, framing.host, &p.target, &why), 0);
+    read_request(line, headers, p.text, sizeof(p.text), &p.head, &framing, &p.target);
     p.scratch = kg_writer_of(p.space, sizeof(p.space));
     p.request = (struct kg_policy_request){
         .snapshot = snapshot,
